@@ -19,7 +19,7 @@ from localagent.agent.checks.start_failures import start_failure
 from localagent.agent.limits import LOOP
 from localagent.agent.planners.base import Planner, Result
 from localagent.agent.tool_calls import dispatch
-from localagent.agent.turn import Turn
+from localagent.agent.turn import BestChange, Turn
 from localagent.core.errors import (
     BackendError,
     Interrupted,
@@ -28,6 +28,7 @@ from localagent.core.errors import (
     OutsideWorkspace,
     RefusedError,
     UsageError,
+    WorkspaceError,
 )
 from localagent.core.events import (
     Blocked,
@@ -73,6 +74,14 @@ def run_project_check(turn: Turn, *, share: bool) -> Generator[Event, None, None
     return _run(turn, _project_check(turn, share))
 
 
+def run_best(turn: Turn, best: BestChange) -> Generator[Event, None, None]:
+    """Apply the best change of an earlier search.
+
+    The turn fails with WorkspaceError if one of the files has changed since.
+    """
+    return _run(turn, _best(turn, best))
+
+
 def _run(turn: Turn, work: Work, *first: Event) -> Generator[Event, None, None]:
     request, ledger = turn.request, turn.ledger
     yield TurnStarted(request.number, request.prompt, request.check, request.kind)
@@ -100,6 +109,17 @@ def _run(turn: Turn, work: Work, *first: Event) -> Generator[Event, None, None]:
         completion_tokens=ledger.usage.completion_tokens,
         sources=list(result.sources),
     )
+
+
+def _best(turn: Turn, best: BestChange) -> Work:
+    for change, before in best:
+        if turn.services.workspace.content(change.path) != before:
+            raise WorkspaceError(
+                f"{change.path} has changed since the search", "git apply PATCH may still work"
+            )
+    yield from dispatch.commit(turn, "edit", [change for change, _ in best])
+    names = " and ".join(change.path for change, _ in best)
+    return Result("unverified", f"changed {names}; some tests still fail")
 
 
 def _command(turn: Turn, share: bool) -> Work:

@@ -79,6 +79,10 @@ class Journal(Protocol):
         """Store a patch with the session, and return its file. Raises WorkspaceError."""
 
 
+BestChange = tuple[tuple[Change, bytes | None], ...]
+"""Changes of files, each with the file's content before it; None means that there was no file."""
+
+
 @dataclass(frozen=True, slots=True)
 class Services:
     """The services that a turn uses, such as the model, the index and the tools.
@@ -170,7 +174,8 @@ class Ledger:
 
     `waited` counts the seconds of waiting for the user's answers, which are no part of the turn's
     time. `read_rate` is in prompt tokens a second. `texts` maps parts of prompts to their kinds,
-    for `agent.window_usage`. `exchange` is the last exchange, possibly of an earlier turn.
+    for `agent.window_usage`. `exchange` is the last exchange, possibly of an earlier turn. `best`
+    is the best change of a search without success.
     """
 
     started: float = field(default_factory=time.monotonic)
@@ -179,6 +184,7 @@ class Ledger:
     read_rate: float = 0.0
     exchange: Exchange | None = None
     texts: dict[str, str] = field(default_factory=dict)
+    best: BestChange = ()
     _counters: dict[str, int] = field(default_factory=dict)
     _files: dict[tuple[str, str], bool] = field(default_factory=dict)  # True: already reported
 

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import chain
 
-from localagent.agent.loop import run_command, run_project_check, run_turn
+from localagent.agent.loop import run_best, run_command, run_project_check, run_turn
 from localagent.agent.model_calls import redact_request
 from localagent.agent.planners.base import Planner
 from localagent.agent.planners.plan_mode import MakePlan
@@ -136,6 +136,16 @@ class Session:
         With `share`, the output of a failing check is added to the conversation.
         """
         return self._carried_out(line, partial(run_project_check, share=share), "check")
+
+    def apply_best(self, line: str) -> Iterator[Event]:
+        """Apply the best change of the last turn's search, as a turn; `line` is the user's input.
+
+        Raises UsageError if the last turn has none.
+        """
+        best = self._turn.ledger.best if self._turn else ()
+        if not best:
+            raise UsageError("the last turn left no best change", "a search without success may")
+        return self._carried_out(line, partial(run_best, best=best), "task")
 
     def run_step(self, prompt: str, *, last: bool) -> Iterator[Event]:
         """Run a step of a plan. After the `last` step, the check must pass.

@@ -105,6 +105,10 @@ class Workspace:
         """
         return self.read_listed(self.relative(rel), limit)
 
+    def content(self, rel: str) -> bytes | None:
+        """The content of a regular file, None if there is none. Raises as `read_bytes`."""
+        return self.read_bytes(rel) if self.exists(rel) else None
+
     def read_listed(self, name: str, limit: int | None = None) -> bytes:
         """The content of a file that `files()` lists, or its first `limit` bytes.
 

@@ -23,7 +23,6 @@ from localagent.core.changes import Change
 from localagent.core.errors import LocalAgentError
 from localagent.core.events import BestCandidate, Event, Step, Warned
 from localagent.edits.diff import unified
-from localagent.workspace.workspace import Workspace
 
 
 def search_files(
@@ -68,8 +67,10 @@ def keep_best(turn: Turn, boards: Iterable[Board], start: CheckResult) -> Iterat
         return
     best, result = max(helpful, key=lambda each: len(each[1].passing))
     changes = (*best.others, best.change)
+    before = [turn.services.workspace.content(change.path) for change in changes]
+    turn.ledger.best = tuple(zip(changes, before, strict=True))
     try:
-        patch = "".join(_diff(turn.services.workspace, change) for change in changes)
+        patch = "".join(_diff(*each) for each in turn.ledger.best)
         file = turn.services.journal.keep_patch(patch)
     except UnicodeDecodeError:
         return
@@ -86,11 +87,9 @@ def keep_best(turn: Turn, boards: Iterable[Board], start: CheckResult) -> Iterat
     )
 
 
-def _diff(workspace: Workspace, change: Change) -> str:
+def _diff(change: Change, before: bytes | None) -> str:
     """The diff of a file. Raises UnicodeDecodeError for a file that is not UTF-8."""
-    exists = workspace.exists(change.path)
-    before = workspace.read_bytes(change.path).decode() if exists else None
-    return unified(change.path, before, change.data.decode())
+    return unified(change.path, None if before is None else before.decode(), change.data.decode())
 
 
 def _search_all(

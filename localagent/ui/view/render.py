@@ -366,7 +366,8 @@ class Renderer:
     def _best(self, event: BestCandidate) -> None:
         self._end_search()
         self._print(self._screen.symbols.step, "accent", f"best change: {best_words(event)}")
-        apply = f"git apply {shlex.quote(clean(event.patch))}"
+        in_session = "/best applies it; later: " if self._undo.startswith("/") else ""
+        apply = f"{in_session}git apply {shlex.quote(clean(event.patch))}"
         self._screen.line(indented(Text(apply, style="faint"), 2))
 
     def _checking(self, event: CheckStarted) -> None:

@@ -20,7 +20,7 @@ from localagent.ui.chat.commands.command import SlashCommand
 COMMANDS: tuple[SlashCommand, ...] = (
     *(display.HELP, work.STATUS, work.MODEL, cli_commands.MODELS, work.MODE, work.THINK),
     *(work.PLANNER, plan.PLAN),
-    *(work.CHECK, work.UNDO, work.REDO, sessions.DIFF, commit.COMMIT),
+    *(work.CHECK, work.BEST, work.UNDO, work.REDO, sessions.DIFF, commit.COMMIT),
     *(cli_commands.SEARCH, cli_commands.MAP, cli_commands.INDEX, display.CONTEXT),
     *(sessions.COMPACT, sessions.CLEAR, cli_commands.SESSIONS, sessions.RESUME, sessions.FORK),
     *(cli_commands.EXPORT, cli_commands.PERMISSIONS, cli_commands.TRUST, work.SANDBOX),

@@ -150,8 +150,14 @@ def _sandbox(chat: LiveChat, text: str) -> Iterator[Item]:
     yield Output("note", "localagent doctor tests the kinds of sandboxes here")
 
 
+def _best(chat: LiveChat, text: str) -> Iterator[Item]:
+    nothing_after("best", text)
+    yield from chat.follow(chat.session.apply_best("/best"))
+
+
 UNDO = SlashCommand("undo", "[TURN]", "take back the changes of the last turn, or of TURN", _undo)
 REDO = SlashCommand("redo", "[TURN]", "take back an undo", _redo)
+BEST = SlashCommand("best", "", "apply the best change of a search that nothing passed", _best)
 MODEL = SlashCommand("model", "[ID]", "pick a model, or switch to ID", _model, _models)
 STATUS = SlashCommand("status", "", "model, mode, folder, sandbox, context and check", _status)
 MODE = SlashCommand(

@@ -111,3 +111,33 @@ def test_it_is_gone_back_over_and_replayed(talk: Callable, workspace_dir: Path) 
     again = list(replay(session, Project.open(copy)))
     assert not of(again, Difference), of(again, Difference)
     assert [e.kind for e in of(again, TurnStarted)] == ["task", "check", "check"]
+
+
+def test_the_best_change_of_a_search_is_applied_on_request(
+    talk: Callable, workspace_dir: Path
+) -> None:
+    before = "def add(a, b):\n    return str(a)\n"
+    half = "def add(a, b):\n    return 0 if not a else [a, b]\n"  # passes one of two tests
+    (workspace_dir / "calc.py").write_text(before)
+    replies = [half, ScriptedReply("nothing", repeat=True)]
+    one = talk(*replies, planner="workflow", mode="auto")
+    assert outcomes(one.enter("Fix calc.py so that the tests pass")) == ["unsolved"]
+    assert (workspace_dir / "calc.py").read_text() == before
+    items = one.enter("/best")
+    assert (workspace_dir / "calc.py").read_text() == half
+    assert outcomes(items) == ["unverified"]
+    one.enter("/undo")
+    assert (workspace_dir / "calc.py").read_text() == before
+
+
+def test_there_may_be_no_best_change_or_an_old_one(talk: Callable, workspace_dir: Path) -> None:
+    (workspace_dir / "calc.py").write_text("def add(a, b):\n    return str(a)\n")
+    half = "def add(a, b):\n    return 0 if not a else [a, b]\n"
+    replies = [half, ScriptedReply("nothing", repeat=True)]
+    one = talk(*replies, planner="workflow", mode="auto")
+    assert "the last turn left no best change" in one.shown("/best").text
+    one.enter("Fix calc.py so that the tests pass")
+    (workspace_dir / "calc.py").write_text(RIGHT)
+    items = one.enter("/best")
+    assert "calc.py has changed since the search" in of(items, Failed)[0].message
+    assert (workspace_dir / "calc.py").read_text() == RIGHT
