@@ -24,8 +24,8 @@ from localagent.core.events import (
 from localagent.ui.chat.output import Output
 from localagent.ui.tui.dialogs import QuestionBox
 from localagent.ui.view.format import UNICODE
-from localagent.ui.view.items import draw_output, draw_question
-from localagent.ui.view.render import Renderer, draw_prompt
+from localagent.ui.view.items import draw_output, draw_prompt, draw_question
+from localagent.ui.view.render import Renderer
 from localagent.ui.view.screen import Screen, status_row
 
 WIDTH = 84

@@ -39,7 +39,6 @@ _COMMANDS: dict[str, str] = {
     **dict.fromkeys(("setup", "status", "info"), "localagent doctor shows what this machine has"),
     **dict.fromkeys(("ask", "fix", "edit"), 'put the task in quotes: localagent "fix the test"'),
     **dict.fromkeys(("test", "check"), "/check in a session runs the project's check"),
-    "review": 'git diff | localagent run "review this diff"',
     "commit": "/commit in a session commits; localagent commit-message writes only the message",
     "diff": "/diff in a session shows the last turn's changes; git diff shows all",
     "plan": "/plan TASK in a session, or localagent --mode plan",
@@ -198,5 +197,8 @@ def _refuse(word: str, rest: Sequence[str], commands: Sequence[str]) -> None:
     if len([each for each in rest if not each.startswith("-")]) > 2:
         task = shlex.quote(" ".join(rest))
         raise UsageError("a task must be a single argument", f"quote it: localagent {task}")
-    if hint := _COMMANDS.get(word):
-        raise UsageError(f"localagent has no command {word!r}", hint)
+    hint = _COMMANDS.get(word, "")
+    if not hint and (near := difflib.get_close_matches(word, commands, 1, 0.6)):
+        hint = f"did you mean {near[0]}?"
+    hint = hint or 'localagent "…" begins with a task; commands: localagent --help'
+    raise UsageError(f"localagent has no command {word!r}", hint)

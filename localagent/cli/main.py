@@ -139,14 +139,29 @@ def main(argv: Sequence[str], prepare: Callable[[Sequence[str]], None] | None = 
 
 def _translate(argv: Sequence[str], parser: Parser, *, terminal: bool) -> list[str]:
     """Return the command line with the words of other programs translated."""
-    names: list[str] = []
+    commands: dict[str, Parser] = {}
     options: dict[str, bool] = {}
     for action in parser._actions:
         if isinstance(action, argparse._SubParsersAction):
-            names += action.choices
+            commands |= action.choices
         else:
             options |= dict.fromkeys(action.option_strings, action.nargs is None)
-    return translate(argv, names, options, terminal=terminal)
+    words = translate(argv, list(commands), options, terminal=terminal)
+    if words and words[0] in commands and "list" in _actions(commands[words[0]]):
+        following = words[1] if words[1:] else "-"
+        if following.startswith("-") and following not in ("-h", "--help"):
+            words.insert(1, "list")
+    return words
+
+
+def _actions(command: Parser) -> list[str]:
+    """The names of a command's actions, as `models` has `list`."""
+    return [
+        name
+        for action in command._actions
+        if isinstance(action, argparse._SubParsersAction)
+        for name in action.choices
+    ]
 
 
 def _report_bug(args: argparse.Namespace) -> int:

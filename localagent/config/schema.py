@@ -40,10 +40,7 @@ STATUS_PARTS = (
     *("mode", "model", "planner", "window", "speed", "reused"),
     *("sandbox", "branch", "check", "session", "time"),
 )
-DEFAULT_STATUS = (
-    *("mode", "model", "window", "speed", "sandbox"),
-    *("branch", "planner", "reused", "time"),
-)
+DEFAULT_STATUS = ("mode", "model", "window", "speed", "sandbox", "branch", "time")
 
 Project = Literal["", "any", "lower", "stricter", "proposes", "narrows"]
 """The right of a project's file over a setting: no right, set any value, set only a lower or a

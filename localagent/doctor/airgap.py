@@ -191,7 +191,7 @@ def audit(settings: Settings) -> Check:
     checked = verify()
     if not checked.intact:
         return Check("audit log", False, "the log has been changed", "localagent audit verify")
-    return Check("audit log", True, f"{checked.sessions} sessions, unchanged")
+    return Check("audit log", True, f"unchanged; sessions: {checked.sessions}")
 
 
 def _commands(settings: Settings, *, escapes: bool) -> list[Check]:

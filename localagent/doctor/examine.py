@@ -330,7 +330,7 @@ def audit_part(settings: Settings) -> Section:
     checked = verify()
     lines = [
         f"{audit_dir()}: stores {settings.audit} of prompts; {days}; {size}",
-        f"{checked.sessions} sessions",
+        f"sessions: {checked.sessions}",
     ]
     data |= {"sessions": checked.sessions, "intact": checked.intact}
     if checked.intact:

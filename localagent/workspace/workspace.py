@@ -22,6 +22,10 @@ from localagent.workspace.safe_files import open_below
 
 IGNORE_FILE = ".localagentignore"
 
+ENVIRONMENT_MARK = "pyvenv.cfg"
+"""The file in the folder of each virtual environment of Python, which many projects do not list in
+.gitignore."""
+
 # Folders of the kernel; links in them, such as /proc/self, have another target in each process.
 _MAGIC = ("/proc", "/dev", "/sys")
 
@@ -128,17 +132,23 @@ class Workspace:
         """All regular files that git tracks or shows as untracked, sorted.
 
         Without git, or if git ignores the whole folder, all files are listed except those that
-        .gitignore files exclude. Links, files in `.git`, files that probably hold secrets, and
-        files that .localagentignore excludes are left out.
+        .gitignore files exclude. Links, files in `.git`, files that probably hold secrets, virtual
+        environments, and files that .localagentignore excludes are left out.
         """
         by_git = run.list_files(self.root)
         names = gitignore.walk(self.root) if by_git is None else self._regular_files(by_git)
         spec = gitignore.patterns(self.root, IGNORE_FILE)
-        return sorted(
+        chosen = [
             name
             for name in names
             if not is_secret(name) and not (spec and spec.match_file(name)) and not _in_git(name)
+        ]
+        environments = tuple(
+            name.removesuffix(ENVIRONMENT_MARK)
+            for name in chosen
+            if name.endswith(f"/{ENVIRONMENT_MARK}") and self._is_environment(name)
         )
+        return sorted(name for name in chosen if not name.startswith(environments))
 
     def ignored(self, rel: str) -> bool:
         """Whether ignore rules exclude `rel` from `files()`. The file need not exist."""
@@ -147,6 +157,8 @@ class Workspace:
             return False
         spec = gitignore.patterns(self.root, IGNORE_FILE)
         if is_secret(name) or _in_git(name) or (spec and spec.match_file(name)):
+            return True
+        if self._in_environment(name):
             return True
         by_git = run.is_ignored(self.root, name)
         return gitignore.is_ignored(self.root, name) if by_git is None else by_git
@@ -157,8 +169,25 @@ class Workspace:
         if by_git is None:
             return {name for name in names if self.ignored(name)}
         spec = gitignore.patterns(self.root, IGNORE_FILE)
-        more = {n for n in names if is_secret(n) or (spec and spec.match_file(n))}
+        more = {
+            n
+            for n in names
+            if is_secret(n) or (spec and spec.match_file(n)) or self._in_environment(n)
+        }
         return by_git | more
+
+    def _in_environment(self, name: str) -> bool:
+        """Whether `name` is a virtual environment of Python, or in one."""
+        parts = name.split("/")
+        folders = ("/".join(parts[:depth]) for depth in range(1, len(parts) + 1))
+        return any(self._is_environment(f"{folder}/{ENVIRONMENT_MARK}") for folder in folders)
+
+    def _is_environment(self, mark: str) -> bool:
+        """Whether the file `mark` marks a virtual environment, which also has programs."""
+        folder = (self.root / mark).parent
+        return (self.root / mark).is_file() and any(
+            (folder / programs).is_dir() for programs in ("bin", "Scripts")
+        )
 
     # Paths
 

@@ -29,9 +29,11 @@ SENTENCES: dict[str, str] = {
     **dict.fromkeys(("run", "git", "bash", "shell", "terminal"), "!COMMAND runs in the sandbox"),
     **dict.fromkeys(("ask", "code"), "send the question or the task alone; /mode plan only reads"),
     **dict.fromkeys(("memory", "rules", "remember"), _RULES),
-    **dict.fromkeys(("mcp", "skills", "plugin", "plugins", "tools"), _OWN_TOOLS),
+    **dict.fromkeys(("mcp", "plugin", "plugins", "tools"), _OWN_TOOLS),
+    "skills": "localagent has no skills; localagent docs extending shows how to add commands",
     **dict.fromkeys(("agents", "agent", "bashes", "tasks"), "localagent has no subagents"),
-    **dict.fromkeys(("login", "connect", "bug", "feedback"), "localagent needs no account"),
+    **dict.fromkeys(("login", "connect"), "localagent needs no account"),
+    **dict.fromkeys(("bug", "feedback"), "nothing is sent; /export FILE writes this session"),
     **dict.fromkeys(("share", "unshare"), "nothing leaves this machine; /export FILE writes it"),
     **dict.fromkeys(("rewind", "back", "checkpoint"), "Esc Esc goes back to the last message"),
     **dict.fromkeys(("vim", "vi"), "/config set edit_mode vi; a new session then has vi's keys"),
@@ -53,9 +55,7 @@ SENTENCES: dict[str, str] = {
     "hooks": "localagent has no hooks; /check runs the project's check after each change",
     "ide": "localagent works with every editor: it changes files, and you read the diff",
     "copy": "select the text in the terminal; /export FILE writes the whole session",
-    **dict.fromkeys(
-        ("review", "security-review"), 'in a shell: git diff | localagent run "review this diff"'
-    ),
+    **dict.fromkeys(("review", "security-review"), "in a shell: localagent review --ask"),
 }
 """For each command that only other programs have: the sentence that names what helps here."""
 

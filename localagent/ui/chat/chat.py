@@ -137,6 +137,7 @@ class LiveChat:
         try:
             yield from self._run_line(line)
             while not self._cancelled and (waiting := self._queue.take()) is not None:
+                yield Output("line", waiting.strip())
                 yield from self._run_line(waiting)
         finally:
             self.tracker.finish()

@@ -15,6 +15,9 @@ from localagent.workspace.workspace import Workspace
 MAX_COMPLETIONS = 30
 """Number of completions of each kind."""
 
+_SIMILAR = 0.75
+"""Least similarity of a file whose name may have been meant; below it, a suffix alone is alike."""
+
 _PATH = re.compile(r"(?:^|(?<=\s))@(?P<path>[\w./+-]*[/.][\w./+-]*\w)")
 
 
@@ -41,8 +44,8 @@ def missing_mentions(workspace: Workspace, text: str) -> str:
         return ""
     files = workspace.files()
     names = {path.rsplit("/", 1)[-1]: path for path in reversed(files)}
-    near = difflib.get_close_matches(missing[0], files, 1)
-    near += [names[name] for name in difflib.get_close_matches(missing[0], names, 1)]
+    near = difflib.get_close_matches(missing[0], files, 1, _SIMILAR)
+    near += [names[name] for name in difflib.get_close_matches(missing[0], names, 1, _SIMILAR)]
     meant = f"; did you mean @{near[0]}?" if near else ""
     return f"there is no file {', '.join(missing)}{meant}"
 

@@ -10,13 +10,14 @@ from typing import Literal
 class Output:
     """An output for the user only: it is neither recorded nor shown to the model.
 
-    `text` is plain for "text", "note" (dim) and "error", CommonMark for "markdown", and unified for
-    "diff". A "table" has `rows`, and a row of headings if `head` is not empty; its numbers are
-    formatted already. `title` is printed above the output; `hint`, printed below an error, says
-    what to do. The printer of an output removes control characters.
+    "line" is a line of the user that waited, and runs now. `text` is plain for "text", "note"
+    (dim) and "error", CommonMark for "markdown", and unified for "diff". A "table" has `rows`, and
+    a row of headings if `head` is not empty; its numbers are formatted already. `title` is printed
+    above the output; `hint`, printed below an error, says what to do. The printer of an output
+    removes control characters.
     """
 
-    kind: Literal["text", "note", "error", "markdown", "table", "diff"]
+    kind: Literal["line", "text", "note", "error", "markdown", "table", "diff"]
     text: str = ""
     title: str = ""
     head: tuple[str, ...] = ()

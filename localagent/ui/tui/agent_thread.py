@@ -62,6 +62,9 @@ class FrontEnd(Protocol):
         """Leave, because the session could not be opened or localagent failed."""
 
 
+_READ_ONLY = "another session is open in this folder, so this session only reads"
+
+
 @dataclass(frozen=True, slots=True)
 class LongOutput:
     """The full text of an output; only one line of it was drawn."""
@@ -126,6 +129,8 @@ class AgentThread:
             try:
                 self.chat, recorded = self._open_chat()
                 self._front_end.opened()
+                if self.chat.status().read_only:
+                    self._draw(self.chat, Output("note", _READ_ONLY))
                 self.chat.warm_up()
                 for event in last_turn(tuple(recorded)):
                     self._draw_event(event)
@@ -164,6 +169,8 @@ class AgentThread:
         if isinstance(item, TurnStarted | Steered | Output):
             self._front_end.changed()  # the chat may have taken a queued line
         if isinstance(item, Output):
+            if item.kind == "line":
+                self._renderer.echoed = item.text
             draw_output(self._surface, item)
         elif isinstance(item, UIRequest):
             self._surface.clear_status()

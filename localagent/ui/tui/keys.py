@@ -17,7 +17,7 @@ from localagent.core.errors import ConfigError, LocalAgentError
 from localagent.ui.chat.aliases import QUIT_LINES
 from localagent.ui.chat.interface import Chat, Output
 from localagent.ui.tui.agent_thread import LongOutput
-from localagent.ui.view.render import draw_prompt
+from localagent.ui.view.items import draw_prompt
 from localagent.ui.view.search_view import SearchLog
 
 if TYPE_CHECKING:

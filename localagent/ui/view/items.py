@@ -17,6 +17,7 @@ from localagent.ui.view.screen import Hanging, Surface, hanging, indented
 _NARROWEST_LAST = 16  # cells of the last column; below that, a table is drawn as a list
 # Lines of a diff that a question draws; a command is always drawn whole.
 _MAX_DIFF_LINES = 400
+_PROMPT_LINES = 6  # lines of a long prompt that are echoed
 
 
 def draw_output(surface: Surface, item: Output) -> None:
@@ -24,6 +25,9 @@ def draw_output(surface: Surface, item: Output) -> None:
     if item.title and item.kind != "error":
         surface.line(Text(clean(item.title), style="heading"))
     match item.kind:
+        case "line":
+            surface.line()
+            draw_prompt(surface, item.text)
         case "error":
             sign = Text(surface.symbols.bad, style="bad")
             surface.line(hanging(sign, Text(clean(item.text), style="bad")))
@@ -45,6 +49,16 @@ def draw_output(surface: Surface, item: Output) -> None:
                 # it whole.
                 whole_words = all(cell_len(word) <= surface.width for word in line.split())
                 surface.line(Text(line), wrap=whole_words)
+
+
+def draw_prompt(surface: Surface, prompt: str) -> None:
+    """Draw the user's input, or the beginning of a long input."""
+    lines = prompt.strip().splitlines() or [""]
+    beginning = "\n".join(one_line(line, 400) for line in lines[:_PROMPT_LINES])
+    body = Text(beginning, style="strong")
+    if len(lines) > _PROMPT_LINES:
+        body.append(f"\n... {count(len(lines) - _PROMPT_LINES, 'more line')}", style="faint")
+    surface.line(hanging(Text(">", style="strong"), body))
 
 
 def draw_question(surface: Surface, question: Question) -> None:

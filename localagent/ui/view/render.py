@@ -48,6 +48,7 @@ from localagent.core.events import (
 from localagent.sandbox.base import network_access
 from localagent.ui.view.diff import counts
 from localagent.ui.view.format import best_words, check_result, count, duration, remaining
+from localagent.ui.view.items import draw_prompt
 from localagent.ui.view.reply_stream import ActStream, AnswerStream
 from localagent.ui.view.sanitize import clean, one_line
 from localagent.ui.view.screen import Hanging, Surface, hanging, indented
@@ -59,7 +60,6 @@ _MARKERS = re.compile(r"<[^<>\s]+>|\[/?THINK\]")
 # Requests whose reply is one word of a list, or a plan, which is drawn as it is kept.
 _CHOICES = ("classify", "localise", "plan")
 _COMMAND_LINES = 40  # lines of output that are drawn for a command of the user
-_PROMPT_LINES = 6  # lines of a long prompt that are echoed
 # Steps that have only a number; they are not drawn, because the tool calls say more.
 _UNNAMED = ("think",)
 _DOING = {
@@ -198,7 +198,8 @@ class Renderer:
         self._kind = event.kind
         self._report.is_user_check = event.kind == "check"
         echoed, self.echoed = self.echoed, ""
-        if echoed.removeprefix("/plan ").lstrip("!").strip() != event.prompt:
+        is_check = event.kind == "check" and echoed.startswith("/")  # /test is another name
+        if not is_check and echoed.removeprefix("/plan ").lstrip("!").strip() != event.prompt:
             self._screen.line()
             sign = "!" if event.kind == "command" else ""
             draw_prompt(self._screen, sign + event.prompt)
@@ -429,16 +430,6 @@ class Renderer:
         self._end_search()
         self._screen.clear_status()
         draw_summary(self._screen, event, self._report, self._undo, inside=self._inside)
-
-
-def draw_prompt(surface: Surface, prompt: str) -> None:
-    """Draw the user's input, or the beginning of a long input."""
-    lines = prompt.strip().splitlines() or [""]
-    beginning = "\n".join(one_line(line, 400) for line in lines[:_PROMPT_LINES])
-    body = Text(beginning, style="strong")
-    if len(lines) > _PROMPT_LINES:
-        body.append(f"\n... {count(len(lines) - _PROMPT_LINES, 'more line')}", style="faint")
-    surface.line(hanging(Text(">", style="strong"), body))
 
 
 def _call(event: ToolCalled) -> str:

@@ -61,10 +61,17 @@ def test_without_arguments_it_says_how_to_begin(run: Run) -> None:
     assert 'To begin: localagent run "' in shown.stdout
 
 
+@pytest.mark.parametrize("group", ["sessions", "models", "permissions", "commands", "prompts"])
+def test_a_command_with_a_list_shows_it_without_an_action(run: Run, group: str) -> None:
+    alone, listed = run(group), run(group, "list")
+    assert (alone.returncode, alone.stdout) == (0, listed.stdout)
+    assert "show" in run(group, "--help").stdout or "revoke" in run(group, "--help").stdout
+
+
 @pytest.mark.parametrize(
     ("args", "message", "hint"),
     [
-        (["frobnicate"], "invalid choice: 'frobnicate'", "localagent --help"),
+        (["frobnicate"], "has no command 'frobnicate'", "localagent --help"),
         (["run", "x", "--frob"], "unrecognized arguments: --frob", "localagent"),
         (["run"], "the task is empty", "localagent run"),
         (["run", "  "], "the task is empty", "localagent run"),

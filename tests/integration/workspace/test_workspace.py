@@ -252,6 +252,18 @@ class TestFiles:
         assert repo.files() == [".localagentignore", "a.py", "data/keep.csv"]
         assert repo.ignored("data/big.csv")
 
+    @pytest.mark.parametrize("with_git", [False, True])
+    def test_virtual_environments_are_left_out(self, space: Workspace, with_git: bool) -> None:
+        if with_git:
+            git(space.root, "init", "-q")
+        inside = (".venv/pyvenv.cfg", ".venv/bin/pip", ".venv/lib/x.py")
+        fill(space.root, "a.py", "data/pyvenv.cfg", *inside)
+        assert space.files() == ["a.py", "data/pyvenv.cfg"]
+        assert [space.ignored(name) for name in ("a.py", "data", ".venv", inside[2])] == [
+            *(False, False, True, True)
+        ]
+        assert space.ignored_among(["a.py", *inside]) == set(inside)
+
     def test_subfolder_of_a_repository(self, repo: Workspace) -> None:
         fill(repo.root, "top.py", "sub/a.py", "sub/a.log")
         (repo.root / ".gitignore").write_text("*.log\n")

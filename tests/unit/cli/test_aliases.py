@@ -73,6 +73,8 @@ def test_a_task_without_a_terminal_is_run() -> None:
         ("mcp list", "MCP"),
         ("chat", "localagent alone"),
         ("sesions list", "did you mean sessions?"),
+        ("rum", "did you mean run?"),
+        ("frobnicate", "begins with a task"),
         ("fix the failing test", "quote it: localagent 'fix the failing test'"),
         ("--dangerously-skip-permissions", "--mode auto"),
         ("--yolo 'fix it'", "--mode auto"),

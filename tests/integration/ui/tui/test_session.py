@@ -274,6 +274,35 @@ def test_what_is_typed_meanwhile_waits_for_its_turn(open_terminal: Open, scripte
     assert events(TurnStarted)[0].prompt == "what does add do?"
 
 
+def test_a_command_that_waited_is_on_the_screen_with_its_result(
+    open_terminal: Open, scripted: Script
+) -> None:
+    script = ANSWER.replace("repeat = true", "pace = 0.05", 1) + ANSWER
+    terminal = started(open_terminal, "--scripted", scripted(script), height=50)
+    terminal.send("what does add do?")
+    terminal.until("The function")
+    terminal.send("/add calc.py")
+    shown = terminal.until("no command /add")
+    assert shown.index("took") < shown.index("> /add calc.py") < shown.index("no command /add")
+
+
+def test_another_name_of_the_check_is_drawn_once(open_terminal: Open, scripted: Script) -> None:
+    terminal = started(open_terminal, "--scripted", scripted(ANSWER), "--check", CHECK)
+    terminal.send("/test")
+    shown = terminal.until("took")
+    assert "> /test" in shown
+    assert "> /check" not in shown
+
+
+def test_a_second_session_in_a_folder_says_that_it_only_reads(
+    open_terminal: Open, scripted: Script
+) -> None:
+    started(open_terminal, "--scripted", scripted(ANSWER))
+    second = open_terminal()
+    second.start("--scripted", scripted(ANSWER))
+    second.until("another session is open in this folder")
+
+
 def test_resized_while_it_streams(open_terminal: Open, scripted: Script) -> None:
     terminal = started(open_terminal, "--scripted", scripted(SLOW), width=100)
     terminal.send("what does add do?")

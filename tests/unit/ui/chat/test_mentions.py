@@ -20,6 +20,7 @@ from localagent.workspace.workspace import Workspace
         ("explain @cal.py", "there is no file cal.py; did you mean @calc.py?"),
         ("explain @stok.py", "there is no file stok.py; did you mean @lib/stock.py?"),
         ("explain @stock.py", "there is no file stock.py; did you mean @lib/stock.py?"),
+        ("explain @nofile.py", "there is no file nofile.py"),
         ("explain @nowhere/x.toml.", "there is no file nowhere/x.toml"),
         ("write to ada@example.org", ""),
         ("what does @property do?", ""),

@@ -22,9 +22,7 @@ def test_the_first_parts_have_priority() -> None:
         confined=True,
     )
     wide = status_line(status, DEFAULT_STATUS, 200, UNICODE).plain
-    assert wide.startswith(
-        " ask mode · toy (cpu) · context 3% · 12 tok/s · 🔒 sandboxed · main · react · "
-    )
+    assert wide.startswith(" ask mode · toy (cpu) · context 3% · 12 tok/s · 🔒 sandboxed · main · ")
     assert status_line(status, DEFAULT_STATUS, 24, UNICODE).plain == " ask mode · toy (cpu)"
     assert (
         status_line(status, ("sandbox", "mode"), 80, ASCII).plain
