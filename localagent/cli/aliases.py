@@ -126,7 +126,7 @@ def _split(words: list[str], options: dict[str, bool]) -> tuple[list[str], list[
         name, given, value = word.partition("=")
         if name in _PRINT:
             prints = True
-            del words[0]
+            before.append(words.pop(0))
         elif name in _FORMAT:
             before += _format(value if given else "".join(words[1:2]))
             del words[: 1 if given else 2]
@@ -163,7 +163,7 @@ def _run_words(words: Sequence[str]) -> list[str]:
             del left[: 0 if given else 1]
         elif name in _MESSAGE:
             result += [value] if given else []
-        elif name not in _PRINT:
+        else:
             result.append(word)
     return result
 

@@ -66,6 +66,27 @@ class EventView(Protocol):
         """Draw one event."""
 
 
+class AnswerOnly:
+    """Draws a turn on stderr, and writes only its answer to stdout."""
+
+    def __init__(self, progress: EventView) -> None:
+        self._progress = progress
+        self._answer = ""
+
+    def draw(self, event: Event) -> None:
+        """Draw an event, and write the answer at the end: the last reply, or what was done."""
+        from localagent.core.events import MessageAdded, TurnFinished
+        from localagent.ui.view.sanitize import clean
+
+        self._progress.draw(event)
+        if isinstance(event, MessageAdded) and event.role == "assistant":
+            self._answer = event.content
+        elif isinstance(event, TurnFinished):
+            text = self._answer if event.outcome == "answered" else event.summary
+            sys.stdout.write(clean(text or event.outcome) + "\n")
+            sys.stdout.flush()
+
+
 def register(commands: Commands) -> None:
     """Add the command run to the parser."""
     parser = add_command(
@@ -91,6 +112,12 @@ def register(commands: Commands) -> None:
         dest="latest",
         action="store_true",
         help="continue the last session here",
+    )
+    parser.add_argument(
+        *("-p", "--print"),
+        dest="answer_only",
+        action="store_true",
+        help="into a pipe or file, write only the answer; progress goes to stderr",
     )
     add_run_options(parser)
     add_plain(parser)
@@ -278,9 +305,12 @@ def _front_end(
     from localagent.ui.view.render import Renderer
     from localagent.ui.view.screen import terminal_screen
 
-    screen = stack.enter_context(terminal_screen(sys.stdout, plain=bool(args.plain)))
+    quiet = args.answer_only and not sys.stdout.isatty()
+    stream = sys.stderr if quiet else sys.stdout
+    screen = stack.enter_context(terminal_screen(stream, plain=bool(args.plain)))
     asker = Asker(screen, read_line) if read_line else None
-    return Renderer(screen, _undo_command(args.directory)), asker
+    renderer = Renderer(screen, _undo_command(args.directory))
+    return AnswerOnly(renderer) if quiet else renderer, asker
 
 
 def _undo_command(directory: Path) -> str:

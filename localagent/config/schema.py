@@ -40,7 +40,10 @@ STATUS_PARTS = (
     *("mode", "model", "planner", "window", "speed", "reused"),
     *("sandbox", "branch", "check", "session", "time"),
 )
-DEFAULT_STATUS = ("mode", "model", "window", "speed", "sandbox", "branch", "time")
+DEFAULT_STATUS = (
+    *("mode", "model", "window", "speed", "sandbox"),
+    *("branch", "planner", "reused", "time"),
+)
 
 Project = Literal["", "any", "lower", "stricter", "proposes", "narrows"]
 """The right of a project's file over a setting: no right, set any value, set only a lower or a

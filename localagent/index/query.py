@@ -143,6 +143,11 @@ _WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _PART = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
 _PATH = re.compile(r"[\w@+~.-]*(?:/[\w@+~.-]+)+|[\w@+~-]+\.[A-Za-z]\w{0,7}\b")
 _MODULE = re.compile(r"\b[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)+\b")
+# Keys that users name, and the words that code has for what they cause.
+_KEYS = (
+    (re.compile(r"\bctrl[-+ ]?c\b", re.I), ("keyboardinterrupt", "sigint")),
+    (re.compile(r"\bctrl[-+ ]?d\b", re.I), ("eoferror", "eof")),
+)
 # Words that every text contains.
 _ENGLISH = """
     a an and are as at be but by can cannot could do does done for from get gets has have how i
@@ -195,6 +200,10 @@ def _terms(text: str) -> dict[str, float]:
         for part in parts if compound else [word.lower().strip("_")]:
             if len(part) > 2 and part not in _STOP and not part.isdigit():
                 _raise(weights, part, 2.0 if word in quoted and not compound else 1.0)
+    for key, words in _KEYS:
+        if key.search(text):
+            for word in words:
+                _raise(weights, word, 1.0)
     heaviest = sorted(weights.items(), key=lambda item: -item[1])[:_MAX_TERMS]
     return dict(heaviest)
 

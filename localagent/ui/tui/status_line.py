@@ -36,7 +36,7 @@ def _part(part: str, status: SessionStatus, symbols: Symbols) -> Text:
             where = f" ({status.where})" if status.where else ""
             return Text(f"{one_line(status.model, 40)}{where}")
         case "planner":
-            return Text(status.planner, "faint")
+            return Text("" if status.planner == "workflow" else status.planner, "faint")
         case "window":
             if not status.window or not status.window_used:
                 return Text()

@@ -259,3 +259,12 @@ def test_output_that_cannot_be_encoded_is_escaped(run: Run, replies: str) -> Non
     assert ended.returncode == 0, ended.stdout + ended.stderr
     assert "\\u2192" in ended.stdout
     assert ended.stdout.isascii()
+
+
+def test_print_writes_only_the_answer_into_a_pipe(run: Run, replies: str) -> None:
+    printed = run("-p", "what does add do?", "--scripted", replies)
+    plain = run("run", "what does add do?", "--scripted", replies)
+    assert printed.returncode == 0
+    assert printed.stdout.strip() in plain.stdout
+    assert not {"localagent", "took", "read"} & set(printed.stdout.split())
+    assert "took" in printed.stderr

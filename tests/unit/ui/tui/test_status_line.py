@@ -22,7 +22,9 @@ def test_the_first_parts_have_priority() -> None:
         confined=True,
     )
     wide = status_line(status, DEFAULT_STATUS, 200, UNICODE).plain
-    assert wide.startswith(" ask mode · toy (cpu) · context 3% · 12 tok/s · 🔒 sandboxed · main · ")
+    assert wide.startswith(
+        " ask mode · toy (cpu) · context 3% · 12 tok/s · 🔒 sandboxed · main · react · "
+    )
     assert status_line(status, DEFAULT_STATUS, 24, UNICODE).plain == " ask mode · toy (cpu)"
     assert (
         status_line(status, ("sandbox", "mode"), 80, ASCII).plain
@@ -47,6 +49,7 @@ def test_the_first_parts_have_priority() -> None:
         ("branch", {"branch": "x" * 40}, "x" * 27 + "..."),
         ("check", {"check": "1 failed"}, "1 failed"),
         ("planner", {}, "react"),
+        ("planner", {"planner": "workflow"}, ""),
     ],
 )
 def test_a_part(part: str, change: dict, text: str) -> None:
