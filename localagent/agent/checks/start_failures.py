@@ -26,6 +26,11 @@ _MODULE = re.compile(
     r"'?(?P<name>[\w.]+).*$",
     re.M,
 )
+_OTHER_COPY = re.compile(
+    r"^.*ImportError: cannot import name '[^'\n]+' from '(?P<name>[\w.]+)' "
+    r"\((?P<folder>/[^)\n]*/(?:site|dist)-packages)/[^)\n]+\).*$",
+    re.M,
+)
 _FRAME = re.compile(r'^\s*File "([^"\n]+)", line \d+|^([^\s:]+\.py):\d+: in ', re.M)
 _PROGRAM = re.compile(
     r"^.*?['‘]?(?P<name>[^\s:'’]+)['’]?: "
@@ -84,6 +89,8 @@ def _failures(turn: Turn, result: CheckResult, python: CheckPython) -> Iterator[
         return
     for match in _MODULE.finditer(output):
         yield from _missing_module(turn, result, python, match)
+    for match in _OTHER_COPY.finditer(output):
+        yield from _other_copy(turn, result, python, match)
     for match in (*_ARGUMENTS.finditer(output), *_PLUGINS.finditer(output)):
         plugin = _OPTIONS.get(match["name"], "the plug-in")
         cause = f"{python} lacks a plug-in of pytest"
@@ -150,6 +157,18 @@ def _missing_module(
     is_setup = PurePosixPath(importer).name == "conftest.py" or not importer
     if is_declared or from_source or is_setup or _TEST_TOOLS.fullmatch(name):
         yield _Failure(match[0], f"{python} lacks {name}", _install(turn, python, name))
+
+
+def _other_copy(
+    turn: Turn, result: CheckResult, python: CheckPython, match: re.Match[str]
+) -> Iterator[_Failure]:
+    """The failure for tests that import an installed copy of the project, which no edit changes."""
+    folder = _import_folder(match["name"], turn.services.files())
+    if folder is not None:
+        package = match["name"].partition(".")[0]
+        cause = f"the tests import {package} from {match['folder']}, not from this project"
+        path = f"--check 'PYTHONPATH={folder} {result.command}'"
+        yield _Failure(match[0], cause, f"{_install(turn, python, '')}, or: {path}")
 
 
 def _importer(turn: Turn, output: str) -> str:

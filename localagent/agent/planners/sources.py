@@ -14,6 +14,9 @@ _MARKED = re.compile(r"`([^`\n]+)`")
 _WORD = re.compile(r"[^\W\d]\w*")
 _NAME = re.compile(r"[^\W\d]\w*(?=\()|[^\W\d]\w*_\w+|_\w+|[A-Z]+[a-z]\w*[A-Z]\w*")
 
+_SHARED = 2
+"""Least number of an answer's names that a definition uses, so that the answer is about it."""
+
 
 def places(parts: Iterable[Part]) -> str:
     """The files and lines of the code in a prompt, best first: "a.py:3-9, 20-25; b.py:1-4"."""
@@ -30,11 +33,16 @@ def places(parts: Iterable[Part]) -> str:
 
 
 def sources_of(
-    answer: str, parts: Sequence[Part], symbols: Callable[[str], Sequence[Symbol]]
+    answer: str,
+    parts: Sequence[Part],
+    symbols: Callable[[str], Sequence[Symbol]],
+    lines: Callable[[str], Sequence[str]],
 ) -> list[str]:
     """The definitions that `answer` names and its prompt holds, as "path:line name".
 
-    They come in the answer's order. A file that the answer names without a definition comes last.
+    They come in the answer's order, then the definition that uses the most other names of the
+    answer. A file that the answer names without a definition comes last. `lines` returns the lines
+    of a file.
     """
     names = _names(answer)
     held: dict[str, list[tuple[int, int]]] = {}
@@ -48,6 +56,17 @@ def sources_of(
             inside = any(first <= symbol.line <= last for first, last in spans)
             if inside and name in names:
                 matches.append((names[name], f"{path}:{symbol.line} {symbol.name}", path))
+    others = names.keys() - {text.rsplit(" ", 1)[-1].rsplit(".", 1)[-1] for _, text, _ in matches}
+    used: list[tuple[int, str, str]] = []
+    for path, spans in held.items():
+        for symbol in filter(lambda each: each.is_callable, symbols(path)):
+            first, last = symbol.line, symbol.end_line
+            if any(start <= first and last <= end for start, end in spans):
+                words = set(_WORD.findall("\n".join(lines(path)[first - 1 : last])))
+                used.append((len(others & words), f"{path}:{first} {symbol.name}", path))
+    shared, text, path = max(used, default=(0, "", ""))
+    if shared >= _SHARED and text not in {each for _, each, _ in matches}:
+        matches.append((len(answer), text, path))
     covered = {path for _, _, path in matches}
     for path, spans in held.items():
         file = path.rsplit("/", 1)[-1]

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Generator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from functools import cache
 
 from localagent.agent.checks.baseline import baseline_check, may_be_lean
 from localagent.agent.checks.forks import Forks
@@ -225,7 +226,8 @@ def _answer(turn: Turn, named: Sequence[str]) -> Generator[Event, None, Result]:
     reply = yield from checked(ask(turn, "answer", request), citations.correct)
     text = reply.text.strip()
     yield prompt.answer_event(text, reply.thought)
-    named_places = sources_of(text, prompt.parts, turn.services.index.symbols)
+    lines = cache(lambda path: text_of(turn.services.workspace, path).splitlines())
+    named_places = sources_of(text, prompt.parts, turn.services.index.symbols, lines)
     named_places = named_places or best_source(prompt.asked.parts)
     return Result("answered", text, sources=tuple(named_places))
 

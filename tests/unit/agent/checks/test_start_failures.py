@@ -70,6 +70,9 @@ def failure_of(
     return start_failure(turn, read_result("pytest -q", CommandResult(code, output, 0.1)))
 
 
+COPY = "/usr/lib/dist-packages/shop/__init__.py"
+
+
 @pytest.mark.parametrize(
     ("output", "code", "line", "cause", "hint"),
     [
@@ -92,6 +95,15 @@ def failure_of(
         (
             collection("shop"),
             *(2, "No module named 'shop'", "does not import from src/", "PYTHONPATH=src pytest -q"),
+        ),
+        (
+            collection("shop", error=f"ImportError: cannot import name 'f' from 'shop' ({COPY})"),
+            *(
+                2,
+                "cannot import name 'f'",
+                "import shop from /usr/lib/dist-packages, not from this",
+            ),
+            "PYTHONPATH=src pytest -q",
         ),
         (UNITTEST, 1, "No module named 'shop'", "does not import from src/", "PYTHONPATH=src"),
         (CONFTEST, 4, "No module named 'webtest'", "lacks webtest", "install it"),
@@ -129,6 +141,7 @@ def test_a_check_that_cannot_start(
         (collection("util", "src/shop/__init__.py"), 2, "write a module util"),
         (collection("shop", error="SyntaxError: invalid syntax"), 2, ""),
         (collection("shop", error="ImportError: cannot import name 'f' from 'shop'"), 2, ""),
+        (collection("x", error=f"ImportError: cannot import name 'f' from 'six' ({COPY})"), 2, ""),
         (collection("shop", "src/shop/__init__.py"), 2, ""),  # it should import from its package
         (BROKEN_CONFTEST, 4, ""),
         ("ERROR: file or directory not found: tests/new.py", 4, "add tests/new.py"),
