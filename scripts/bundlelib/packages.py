@@ -6,13 +6,16 @@ The package has the bundle's files. Its scripts run install.sh, so both ways of 
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import subprocess
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from setuplib import places
+from setuplib.console import SetupError
 from setuplib.process import Runner
 
 from bundlelib import wheels
@@ -20,6 +23,15 @@ from bundlelib import wheels
 KINDS = ("deb", "rpm")
 _HOME = "/opt/localagent"
 _SITE = Path(__file__).parent / "site"
+_COMPLETIONS = {
+    "bash": "/usr/share/bash-completion/completions/localagent",
+    "zsh": "/usr/share/zsh/site-functions/_localagent",
+    "fish": "/usr/share/fish/vendor_completions.d/localagent.fish",
+}
+_LINKS = {
+    "/usr/bin/localagent": f"{_HOME}/program/bin/localagent",
+    "/usr/share/man/man1/localagent.1": f"{_HOME}/program/current/share/man/man1/localagent.1",
+}
 _PYTHONS = {
     "deb": ["python3 (>= 3.11)", "python3 (<< 3.14)"],
     "rpm": ["(python3.12 or python3.11 or python3.13)"],
@@ -35,7 +47,8 @@ def make(
         folder = Path(name)
         for kind in kinds:
             config = folder / "nfpm.json"  # JSON is YAML too
-            config.write_text(json.dumps(settings(tree, kind, epoch)), encoding="utf-8")
+            data = settings(tree, _completions(folder), kind, epoch)
+            config.write_text(json.dumps(data), encoding="utf-8")
             command = [tools.parent / "nfpm", "package", "--packager", kind]
             command += ["--config", config, "--target", folder]
             env = {**places.environment(), "SOURCE_DATE_EPOCH": str(epoch)}
@@ -45,14 +58,28 @@ def make(
     return made
 
 
-def settings(tree: Path, kind: str, epoch: int) -> dict[str, Any]:
-    """The settings of nfpm for a package of `tree`."""
+def _completions(folder: Path) -> dict[str, Path]:
+    """Write the completion for each shell into `folder`, and return the files by their place."""
+    made = {}
+    for shell, place in _COMPLETIONS.items():
+        made[place] = folder / shell
+        command = [str(places.PYTHON), "-m", "localagent", "completion", shell]
+        env = {**places.environment(), "COLUMNS": "80"}  # the terminal's width must not count
+        with made[place].open("w") as out:
+            if subprocess.run(command, env=env, stdout=out).returncode:
+                raise SetupError(f"localagent wrote no completion for {shell}")
+    return made
+
+
+def settings(tree: Path, extra: dict[str, Path], kind: str, epoch: int) -> dict[str, Any]:
+    """The settings of nfpm for a package of `tree` and the files `extra`, by their place."""
     version = wheels.version(next((tree / "wheels").glob("localagent-*.whl")))
     moment = wheels.iso_time(epoch)
     paths = sorted(path for path in tree.rglob("*") if path.is_file())
     files = {f"{_HOME}/bundle/{path.relative_to(tree).as_posix()}": path for path in paths}
-    files["/etc/localagent/policy.toml.example"] = _SITE / "policy.toml"
-    link = {"src": f"{_HOME}/program/bin/localagent", "dst": "/usr/bin/localagent"}
+    files |= {"/etc/localagent/policy.toml.example": _SITE / "policy.toml", **extra}
+    # rpm removes only the folders that a package has.
+    folders = {f"{_HOME}/bundle", *map(os.path.dirname, files)} - set(map(os.path.dirname, extra))
     return {
         "name": "localagent",
         "arch": "amd64",
@@ -64,12 +91,24 @@ def settings(tree: Path, kind: str, epoch: int) -> dict[str, Any]:
         "mtime": moment,
         "depends": _PYTHONS[kind],
         "contents": [
-            {"src": str(path), "dst": target, "file_info": {"mtime": moment, "mode": 0o644}}
-            for target, path in files.items()
-        ]
-        + [{**link, "type": "symlink", "file_info": {"mtime": moment}}],
+            *(_entry(moment, target, src=str(path)) for target, path in files.items()),
+            *(_entry(moment, target, 0o755, type="dir") for target in _with_parents(folders)),
+            *(_entry(moment, to, src=src, type="symlink") for to, src in _LINKS.items()),
+        ],
         "scripts": {
             "postinstall": str(_SITE / "postinstall.sh"),
             "preremove": str(_SITE / "preremove.sh"),
         },
     }
+
+
+def _entry(moment: str, target: str, mode: int = 0o644, **more: str) -> dict[str, Any]:
+    info = {"mtime": moment} if more.get("type") == "symlink" else {"mtime": moment, "mode": mode}
+    return {"dst": target, "file_info": info, **more}
+
+
+def _with_parents(folders: set[str]) -> list[str]:
+    """The folders and their parents within the folders that belong to localagent alone."""
+    tops = (_HOME, "/etc/localagent")
+    every = {str(each) for path in folders for each in (Path(path), *Path(path).parents)}
+    return sorted(each for each in every if each.startswith(tops))

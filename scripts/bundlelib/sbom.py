@@ -64,8 +64,8 @@ def _save(path: Path, data: Json) -> None:
 
 
 def files(tree: Path) -> list[Json]:
-    """A component for each file with code: wheels and scripts."""
-    found = [*(tree / "wheels").glob("*.whl"), *tree.glob("*.sh")]
+    """A component for each file with code: wheels, scripts and the Containerfile."""
+    found = [*(tree / "wheels").glob("*.whl"), *tree.glob("*.sh"), *tree.glob("Containerfile")]
     return [
         {
             "type": "file",
@@ -116,6 +116,7 @@ def model(entry: Json, file: Path) -> Json:
     """A model as a component: hash, license, origin, quantization and chat template."""
     facts = {
         "localagent:bytes": str(entry["bytes"]),
+        "localagent:file": f"models/{file.name}",
         "localagent:chat_template_sha256": entry.get("chat_template_sha256", "none pinned"),
         "localagent:origin": entry.get("origin", "unknown"),
         "localagent:quantization": _quantization(file),

@@ -208,6 +208,18 @@ def test_a_model_is_described_with_its_hash_and_quantization(load: Load, tmp_pat
     assert found["type"] == "machine-learning-model"
     assert found["hashes"] == [{"alg": "SHA-256", "content": "ab" * 32}]
     assert {"name": "localagent:quantization", "value": "Q4_K_M"} in found["properties"]
+    assert {"name": "localagent:file", "value": "models/toy-1b-q4_k_m.gguf"} in found["properties"]
+
+
+def test_every_file_with_code_is_described(load: Load, tmp_path: Path) -> None:
+    code = ["Containerfile", "install.sh", "verify.sh", "wheels/a-1-py3-none-any.whl"]
+    for name in (*code, "README.md", "models/list.txt"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(name)
+    found = load("sbom").files(tmp_path)
+    assert [each["name"] for each in found] == code
+    sums = [hashlib.sha256(name.encode()).hexdigest() for name in code]
+    assert [each["hashes"][0]["content"] for each in found] == sums
 
 
 def test_known_vulnerabilities_are_judged_for_the_locked_versions(load: Load) -> None:
@@ -253,13 +265,22 @@ def test_a_package_has_every_file_with_one_time(kind: str, load: Load, tmp_path:
         path = tmp_path / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(name)
-    settings = load("packages").settings(tmp_path, kind, EPOCH)
+    extra = {"/usr/share/fish/vendor_completions.d/localagent.fish": tmp_path / "fish"}
+    settings = load("packages").settings(tmp_path, extra, kind, EPOCH)
     assert (settings["version"], settings["mtime"]) == ("1.2", "2023-11-14T22:13:20Z")
-    assert [each["dst"] for each in settings["contents"]] == [
+    placed: dict[str, list[str]] = {"file": [], "dir": [], "symlink": []}
+    for each in settings["contents"]:
+        placed[each.get("type", "file")].append(each["dst"])
+    assert placed["file"] == [
         "/opt/localagent/bundle/docs/adr/0001-a.md",
         "/opt/localagent/bundle/install.sh",
         "/opt/localagent/bundle/wheels/localagent-1.2-py3-none-any.whl",
-        *("/etc/localagent/policy.toml.example", "/usr/bin/localagent"),
+        "/etc/localagent/policy.toml.example",
+        "/usr/share/fish/vendor_completions.d/localagent.fish",
     ]
+    assert placed["symlink"] == ["/usr/bin/localagent", "/usr/share/man/man1/localagent.1"]
+    homes = ["", "/bundle", "/bundle/docs", "/bundle/docs/adr", "/bundle/wheels"]
+    # rpm leaves a folder behind that the package does not have.
+    assert placed["dir"] == ["/etc/localagent", *(f"/opt/localagent{each}" for each in homes)]
     assert {each["file_info"]["mtime"] for each in settings["contents"]} == {settings["mtime"]}
     assert all(Path(script).is_file() for script in settings["scripts"].values())
