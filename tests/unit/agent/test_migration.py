@@ -18,9 +18,12 @@ from localagent.agent.migration.model_classes import (
 )
 from localagent.agent.migration.questions import definitions, functions_prompt, query_prompt
 from localagent.agent.migration.revision_text import revision_text
+from localagent.agent.migration.split_column import find_split
 from localagent.agent.migration.split_request import examples_of, new_names, requested_splits
 from localagent.context.prompts import Prompts
 from localagent.core.errors import EditError
+from localagent.core.events import Warned
+from tests.doubles.scripted_turn import run_events, scripted_turn
 
 GOLDEN = Path(__file__).resolve().parents[2] / "golden" / "prompts"
 MODELS = """\
@@ -171,3 +174,21 @@ def test_golden_prompts() -> None:
         if os.environ.get("LOCALAGENT_UPDATE_GOLDEN"):
             path.write_text(f"{text}\n")
         assert f"{text}\n" == path.read_text(), name
+
+
+@pytest.mark.parametrize(
+    ("task", "table", "warns"),
+    [
+        ("Split the column name of members into first_name and last_name", "members", False),
+        ("Split the column email of members into user and host", None, True),
+        ("Add a column phone to members", None, False),
+    ],
+)
+def test_a_request_that_is_no_split_is_left_to_the_search(
+    tmp_path: Path, task: str, table: str | None, warns: bool
+) -> None:
+    (tmp_path / "alembic.ini").write_text("[alembic]\n")
+    (tmp_path / "models.py").write_text(MODELS)
+    events, found = run_events(find_split(scripted_turn(tmp_path, task)))
+    assert (found[0].column.table if found else None) == table
+    assert [isinstance(event, Warned) for event in events] == [True] * warns
