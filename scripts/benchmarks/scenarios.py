@@ -28,8 +28,8 @@ INCIDENT_MEGABYTES = 1.0
 DECIDED = {
     "feature": "harness: files, order, checks, small changes; model: two functions",
     "incident": "harness: digest, candidates, quotes; model: which candidate, and the answer",
-    "migration": "harness: revision, operations, data's move, class, test; model: split and join, "
-    "two queries",
+    "migration": "harness: revision, operations, data's move, class, join, test; "
+    "model: split, two queries",
 }
 
 

@@ -17,7 +17,8 @@ from setuplib.process import foreground
 SAMPLE = places.REPO / "scripts" / "samples" / "members"
 TASK = (
     "Split the column name of members into first_name and last_name: the last word is the last "
-    "name, and everything before it is the first name. A single word is a first name."
+    'name, and everything before it is the first name. "Mary Ann Hale" is "Mary Ann" and "Hale". '
+    "A single word is a first name."
 )
 ROWS = 3000
 Row = tuple[Any, ...]
@@ -46,8 +47,8 @@ def run(console: Console, options: Sequence[str]) -> int:
         console.line(f"The demo failed: {reason}. The folder stays: {folder}")
         return agent or 1
     console.line(f"Upgraded, downgraded and upgraded: all {ROWS:,} rows are as they should be.")
-    console.line("The harness made the revision, the class and the test.")
-    console.line("The model wrote the functions that split and join, and two queries.")
+    console.line("The harness made the revision, the class, the test, and the function that joins.")
+    console.line("The model wrote the function that splits a name, and two queries.")
     console.line(f"  cd {shlex.quote(str(folder))} && git diff")
     return 0
 

@@ -24,7 +24,7 @@ from localagent.models.base import Request
 ROUNDS = 3  # Rounds of functions; each tells the model the last round's fault
 SAMPLES = 4  # Pairs of a round. The largest group that splits alike wins: most errors differ
 ODD_SHARE = 0.05  # Most values that may not join back. They stay whole, and the user reads them
-FUNCTION_TOKENS = 300  # Two functions of ten lines each
+FUNCTION_TOKENS = 200  # A function of fifteen lines
 MISTAKES = 2  # Most faults that a prompt tells: a small model works on the first only
 
 Example = tuple[str, tuple[str, ...]]
@@ -46,7 +46,9 @@ def ask_functions(
     examples: Sequence[Example],
     literals: Sequence[str],
 ) -> Generator[Event, None, Functions | None]:
-    """The functions that keep all values, by most of the model's replies; None without any.
+    """The functions that keep all values; None without any.
+
+    The model writes the one that splits, the harness finds the one that joins. Most replies win.
 
     `examples` of the user decide first. `literals` are texts whose parts the verdict shows.
     """
@@ -59,11 +61,12 @@ def ask_functions(
     }
     given |= {"split": split.split_name, "join": split.join_name, "probes": probes}
     for number in range(ROUNDS):
-        yield Step("propose", f"writing {split.split_name} and {split.join_name}")
-        prompt = functions_prompt(
+        yield Step("propose", f"writing {split.split_name}")
+        prompt = function_prompt(
             turn.services.prompts, turn.prompt, split, facts["samples"], mistakes
         )
-        codes = yield from _codes(turn, split, prompt, number * SAMPLES)
+        start = _start(split, examples)
+        codes = yield from _codes(turn, split, prompt, start, number * SAMPLES)
         verdicts = tool.ask("pairs", codes=codes, **given)["pairs"] if codes else []
         groups: Counter[str] = Counter()
         good: dict[str, Functions] = {}
@@ -75,6 +78,7 @@ def ask_functions(
                 yield CandidateRejected(candidate, fault)
                 mistakes += [fault] if fault not in mistakes else []
                 continue
+            code = f"{code}\n\n{verdict['join']}"
             key = str([verdict["split"][probe] for probe in facts["samples"]])
             groups[key] += 1
             best = good.setdefault(key, Functions(code, verdict))
@@ -86,10 +90,9 @@ def ask_functions(
 
 
 def _codes(
-    turn: Turn, split: ColumnSplit, prompt: str, first: int
+    turn: Turn, split: ColumnSplit, prompt: str, start: str, first: int
 ) -> Generator[Event, None, list[str]]:
-    """The codes of a round's replies that define both functions, each once, in the order asked."""
-    start = f"def {split.split_name}(value: str):\n"
+    """The codes of a round's replies that go on from `start`, each once, in the order asked."""
     request = Request(
         (Message("system", turn.services.prompts.text("workflow/system")), Message("user", prompt)),
         max_tokens=FUNCTION_TOKENS,
@@ -102,7 +105,7 @@ def _codes(
     def keep(place: int, reply: Reply) -> Generator[Event, None, bool]:
         yield from ()
         try:
-            codes[place] = definitions(start + reply.text, (split.split_name, split.join_name))
+            codes[place] = definitions(start + reply.text, split)
         except EditError as error:
             faults.append(error.message)
         return False
@@ -114,6 +117,15 @@ def _codes(
     return list(dict.fromkeys(codes[place] for place in sorted(codes)))
 
 
+def _start(split: ColumnSplit, examples: Sequence[Example]) -> str:
+    """The start of the function; a small model keeps to examples in its docstring."""
+    lines = [f"def {split.split_name}(value: str):"]
+    lines += [f'    """Return the tuple ({", ".join(split.parts)}) of a value.']
+    for value, parts in examples:
+        lines += ["", f"    >>> {split.split_name}({value!r})", f"    {parts!r}"]
+    return "\n".join(lines) + ('\n    """\n' if examples else '"""\n')
+
+
 def _fault(
     verdict: Mapping[str, Any], facts: Mapping[str, Any], examples: Sequence[Example]
 ) -> str:
@@ -123,7 +135,8 @@ def _fault(
     for value, parts in examples:
         given = verdict["split"].get(value)
         if given is None or tuple(given) != parts:
-            return f"{value!r} has to become {parts!r}, and to join to {value!r} again"
+            instead = "" if given is None else f", not {tuple(given)!r}"
+            return f"{value!r} has to become {parts!r}{instead}"
     if verdict["odd"] > ODD_SHARE * facts["distinct"] or verdict["lost"]:
         return str(verdict["fault"])
     if verdict["empty"]:
@@ -131,12 +144,12 @@ def _fault(
     return ""
 
 
-def functions_prompt(
+def function_prompt(
     prompts: Prompts, task: str, split: ColumnSplit, samples: Sequence[str], mistakes: Sequence[str]
 ) -> str:
-    """The question for the functions between the columns."""
+    """The question for the function that splits a value."""
     return prompts.render(
-        "migration/functions",
+        "migration/function",
         task=task.strip(),
         column=split.column.name,
         table=split.column.table,
@@ -144,7 +157,6 @@ def functions_prompt(
         names=", ".join(split.parts),
         values="\n".join(f"- {value!r}" for value in samples),
         split=split.split_name,
-        join=split.join_name,
         mistakes=mistakes_text(mistakes),
     )
 
@@ -176,18 +188,21 @@ def mistakes_text(mistakes: Sequence[str]) -> str:
     return "\n".join(["A first attempt was wrong:", *(f"- {m}" for m in mistakes[:MISTAKES])])
 
 
-def definitions(code: str, names: Sequence[str]) -> str:
-    """The imports and functions of a reply. Raises EditError if one of `names` is missing."""
+def definitions(code: str, split: ColumnSplit) -> str:
+    """The imports and functions of a reply, but the one that joins, which the harness writes.
+
+    Raises EditError if the function that splits is missing.
+    """
     tree = parse(code.partition("\n```")[0])
     kept = [
         "\n".join(tree.lines[node.lineno - 1 : node.end_lineno])
         for node in tree.body
-        if isinstance(node, ast.FunctionDef | ast.Import | ast.ImportFrom)
+        if isinstance(node, ast.Import | ast.ImportFrom)
+        or (isinstance(node, ast.FunctionDef) and node.name != split.join_name)
     ]
     defined = {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}
-    for name in names:
-        if name not in defined:
-            raise EditError(f"the reply does not define {name}")
+    if split.split_name not in defined:
+        raise EditError(f"the reply does not define {split.split_name}")
     return "\n\n\n".join(kept) + "\n"
 
 

@@ -19,14 +19,13 @@ from localagent.models.scripted import ScriptedReply
 SAMPLE = Path(__file__).parents[3] / "scripts" / "samples" / "members"
 TASK = (
     "Split the column name of members into first_name and last_name: the last word is the last "
-    "name, and everything before it is the first name. A single word is a first name."
+    'name, and everything before it is the first name. "Mary Ann Hale" is "Mary Ann" and "Hale". '
+    "A single word is a first name."
 )
-FUNCTIONS = """\
+FIRST = "    first, _, last = value.partition(' ')\n    return first, last\n"
+SPLIT = """\
     first_name, _, last_name = value.rpartition(" ")
     return (first_name, last_name) if first_name else (last_name, "")
-
-def join_name(first_name, last_name):
-    return f"{first_name} {last_name}" if last_name else first_name
 """
 FIND = """\
     first_name, last_name = split_name(name)
@@ -37,7 +36,7 @@ ROSTER = """\
     query = select(Member).order_by(Member.first_name, Member.last_name)
     return [member.name for member in session.scalars(query)]
 """
-LOSES = FUNCTIONS.replace('f"{first_name} {last_name}"', "first_name + last_name")
+LOSES = "    return value[:1], value[-1:]\n"
 
 
 def alembic(folder: Path, *words: str) -> None:
@@ -64,8 +63,9 @@ def members(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_a_column_is_split_and_no_row_is_lost(start: Callable, members: Path) -> None:
     replies = [
-        ScriptedReply(LOSES, when="Write two Python functions"),
-        ScriptedReply(FUNCTIONS, when="Write two Python functions", repeat=True),
+        ScriptedReply(LOSES, when="Write the Python function"),
+        ScriptedReply(FIRST, when="Write the Python function"),
+        ScriptedReply(SPLIT, when="Write the Python function", repeat=True),
         ScriptedReply(FIND, when="def find", repeat=True),
         ScriptedReply(ROSTER, when="def roster", repeat=True),
     ]
@@ -88,10 +88,12 @@ def test_a_column_is_split_and_no_row_is_lost(start: Callable, members: Path) ->
     assert rows(members, "name") == before
 
 
-def test_functions_that_lose_values_change_nothing(start: Callable, members: Path) -> None:
-    replies = [ScriptedReply(LOSES, when="Write two Python functions", repeat=True)]
+def test_a_function_that_loses_values_changes_nothing(start: Callable, members: Path) -> None:
+    replies = [ScriptedReply(LOSES, when="Write the Python function", repeat=True)]
     run = start(members, replies, profile=Profile(fim=False))
     end = run.turn(TASK)[-1]
     assert isinstance(end, TurnFinished) and end.outcome == "unsolved"
-    assert "which joins to" in run.model.prompts[-1], "the model reads what was wrong"
+    assert "'Mary Ann Hale' has to become" in run.model.prompts[-1], (
+        "the model reads what was wrong"
+    )
     assert not [p for p in (members / "migrations/versions").glob("*.py") if "1f0a" not in p.name]

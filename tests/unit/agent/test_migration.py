@@ -16,7 +16,7 @@ from localagent.agent.migration.model_classes import (
     split_class,
     with_import,
 )
-from localagent.agent.migration.questions import definitions, functions_prompt, query_prompt
+from localagent.agent.migration.questions import definitions, function_prompt, query_prompt
 from localagent.agent.migration.revision_text import revision_text
 from localagent.agent.migration.split_column import find_split
 from localagent.agent.migration.split_request import examples_of, new_names, requested_splits
@@ -135,9 +135,9 @@ def test_queries_and_imports() -> None:
 
 def test_functions_of_a_reply() -> None:
     code = f"import re\n{FUNCTIONS}\nprint(split_name('a b'))\n```\nThis splits."
-    assert definitions(code, ("split_name", "join_name")) == f"import re\n\n\n{FUNCTIONS}"
-    with pytest.raises(EditError, match="does not define join_name"):
-        definitions("def split_name(value): ...", ("split_name", "join_name"))
+    assert definitions(code, SPLIT) == "import re\n\n\n" + FUNCTIONS.partition("\n\n\n")[0] + "\n"
+    with pytest.raises(EditError, match="does not define split_name"):
+        definitions("def split(value): ...", SPLIT)
 
 
 def test_a_revision_moves_the_data_between_alembics_operations() -> None:
@@ -161,12 +161,12 @@ def test_a_revision_moves_the_data_between_alembics_operations() -> None:
 
 def test_golden_prompts() -> None:
     task = "Split the column name of members into first_name and last_name."
-    mistakes = ["'Ada Berg' becomes ('Ada', 'Berg'), which joins to 'AdaBerg'"]
+    mistakes = ["'Ada Berg' has to become ('Ada', 'Berg'), not ('Berg', 'Ada')"]
     samples = ["Ada Berg", "Cher"]
     new = split_class(MODELS, SPLIT, FUNCTIONS, nullable=False)
     code = "def find(name):\n    return Member.name == name\n"
     for name, text in (
-        ("migration-functions", functions_prompt(Prompts(), task, SPLIT, samples, mistakes)),
+        ("migration-function", function_prompt(Prompts(), task, SPLIT, samples, mistakes)),
         ("migration-query", query_prompt(Prompts(), task, SPLIT, new, code, [])),
         ("migration-column", Prompts().render("migration/column", task=task, columns="A.b\nC.d")),
     ):

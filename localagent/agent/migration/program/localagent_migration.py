@@ -142,57 +142,80 @@ def pairs(config: Config, script: ScriptDirectory, given: Dict[str, Any]) -> Dic
 
 
 def judge(code: str, values: Dict[str, int], given: Dict[str, Any]) -> Dict[str, Any]:
-    """A pair's faults. `split` has the parts of `probes`, in their order; None where it fails."""
+    """The faults of a function that splits, and the code of the function that joins again.
+
+    `split` has the parts of `probes`, in their order; None where the function fails.
+    """
     count = len(given["parts"])
-    verdict: Dict[str, Any] = {"error": "", "odd": 0, "odd_values": [], "lost": "", "empty": []}
+    verdict: Dict[str, Any] = {"error": "", "fault": "", "odd": 0, "odd_rows": 0, "lost": ""}
+    verdict.update({"odd_values": [], "empty": [], "split": {}, "join": ""})
     names: Dict[str, Any] = {}
     try:
         exec(code, names)
-        split, join = names[given["split"]], names[given["join"]]
+        split = names[given["split"]]
     except Exception as error:  # noqa: BLE001  # a model wrote the code
         return {**verdict, "error": "{}: {}".format(type(error).__name__, error)}
 
     def parts_of(value: str) -> List[str]:
         parts = list(split(value))
         if len(parts) != count or not all(isinstance(part, str) for part in parts):
-            raise ValueError("{!r} gives {!r}".format(value, parts))
+            raise ValueError("it gives {!r}".format(parts))
         return parts
 
-    filled: Counter[int] = Counter()
-    shown: Dict[str, Any] = {}
-    for value in values:
+    splits: Dict[str, List[str]] = {}
+    faults: Dict[str, str] = {}
+    for value in [*values, *given["probes"]]:
         try:
-            parts = parts_of(value)
-            joined = join(*parts)
-            filled.update(n for n, part in enumerate(parts) if part)
-            fault = (
-                ""
-                if joined == value
-                else "{!r} becomes {!r}, which joins to {!r}".format(value, tuple(parts), joined)
-            )
+            splits[value] = parts_of(value)
         except Exception as error:  # noqa: BLE001
-            fault = "{!r} raises {}: {}".format(value, type(error).__name__, error)
-        if fault:
+            faults[value] = "{!r} raises {}: {}".format(value, type(error).__name__, error)
+    verdict["join"] = join_code(given["join"], given["parts"], separators(splits, values, count))
+    exec(verdict["join"], names)
+    join = names[given["join"]]
+    for value, parts in splits.items():
+        if join(*parts) != value:
+            text = "{!r} becomes {!r}, which joins to {!r}"
+            faults[value] = text.format(value, tuple(parts), join(*parts))
+    common = Counter(shape(value) for value in values)
+    for value in sorted(values, key=lambda each: -common[shape(each)]):
+        if value in faults:
+            verdict["fault"] = verdict["fault"] or faults[value]
             verdict["odd"] += 1
-            verdict["odd_rows"] = verdict.get("odd_rows", 0) + values[value]
+            verdict["odd_rows"] += values[value]
             verdict["odd_values"] += [value] if len(verdict["odd_values"]) < 5 else []
-            verdict["fault"] = verdict.get("fault") or fault
-            try:
-                kept = join(value, *[""] * (count - 1))
-            except Exception:  # noqa: BLE001
-                kept = None
-            if kept != value:
+            if join(value, *[""] * (count - 1)) != value:
                 verdict["lost"] = verdict["lost"] or value
     if values:
-        verdict["empty"] = [name for n, name in enumerate(given["parts"]) if not filled[n]]
-    for value in given["probes"]:
-        try:
-            parts = parts_of(value)
-            shown[value] = parts if join(*parts) == value else None
-        except Exception:  # noqa: BLE001
-            shown[value] = None
-    verdict["split"] = shown
+        filled = [any(splits[v][n] for v in values if v in splits) for n in range(count)]
+        verdict["empty"] = [n for n, full in zip(given["parts"], filled, strict=True) if not full]
+    verdict["split"] = {v: None if v in faults else splits[v] for v in given["probes"]}
     return verdict
+
+
+def separators(splits: Dict[str, List[str]], values: Dict[str, int], count: int) -> List[str]:
+    """The texts that most often stand between the parts of a value; a space without any value."""
+    found: Counter[Any] = Counter()
+    for value, parts in splits.items():
+        at, between = len(parts[0]), []
+        for part in parts[1:]:
+            place = value.find(part, at)
+            between.append(value[at:place])
+            at = place + len(part)
+        if all(parts) and value.startswith(parts[0]) and at == len(value):
+            found[tuple(between)] += values.get(value, 1)
+    return list(found.most_common(1)[0][0]) if found else [" "] * (count - 1)
+
+
+def join_code(name: str, parts: List[str], between: List[str]) -> str:
+    """A function that joins parts with what stands between them; an empty part adds nothing."""
+    head = "def {}({}):\n".format(name, ", ".join(parts))
+    if len(set(between)) == 1:
+        line = "    return {}.join(part for part in ({}) if part)\n"
+        return head + line.format(json.dumps(between[0]), ", ".join(parts))
+    lines = ["    value = " + parts[0]]
+    for separator, part in zip(between, parts[1:], strict=True):
+        lines += ["    if {}:".format(part), "        value += {!r} + {}".format(separator, part)]
+    return head + "\n".join([*lines, "    return value"]) + "\n"
 
 
 def operations(config: Config, script: ScriptDirectory, given: Dict[str, Any]) -> Dict[str, Any]:
