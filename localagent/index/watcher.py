@@ -9,6 +9,7 @@ node_modules is watched without its subfolders.
 from __future__ import annotations
 
 import errno
+import logging
 import os
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
@@ -69,6 +70,9 @@ class Watcher:
     ) -> None:
         from watchdog.observers import Observer
 
+        # A logger without a handler prints its errors on the user's screen.
+        if not (logger := logging.getLogger("watchdog")).handlers:
+            logger.addHandler(logging.NullHandler())
         self.limited = ""
         """The reason why nothing is watched, or ""."""
         self._root = root
