@@ -54,7 +54,9 @@ def advise(args: argparse.Namespace) -> CliResult:
     rows = advice.advise(memory, speed, [*files, *_pinned()])
     lines = [f"memory for a model: {size(memory)}" + "".join(f", {gpu.name}" for gpu in gpus)]
     if speed is not None:
-        lines.append(f"measured: {_speed(speed)}, with the default model")
+        measured = f"measured: {_speed(speed)}, with the default model"
+        busy = "the speed could not be measured in ten seconds: the machine is busy"
+        lines.append(measured if speed.reading and speed.writing else busy)
     table = tuple(_row(row) for row in rows)
     data = {
         "memory": memory,
@@ -89,17 +91,18 @@ def _pinned() -> list[tuple[str, str]]:
 
 
 def _speed(speed: Speed) -> str:
-    """A speed as text; a busy machine may stop before it writes."""
+    """A speed as text."""
     rates = (("reads", speed.reading), ("writes", speed.writing))
     return ", ".join(f"{word} {_rate(rate)}" for word, rate in rates) + " tokens/s"
 
 
 def _rate(rate: float) -> str:
-    return f"{rate:.0f}" if rate >= 10 else f"{rate:.1f}" if rate else "?"
+    return f"{rate:.0f}" if rate >= 10 else f"{rate:.1f}"
 
 
 def _row(row: Advice) -> tuple[str, ...]:
     fits = "fits" if row.fits else f"needs {size(row.need)}"
-    speed = f"about: {_speed(row.speed)}" if row.speed and row.fits else ""
+    known = row.fits and row.speed and row.speed.reading and row.speed.writing
+    speed = f"about: {_speed(row.speed)}" if row.speed and known else ""
     place = row.places[0] if row.places else ""
     return (row.model.name, size(row.model.size), fits, speed, place)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from localagent.cli.advise import _row
 from localagent.models.base import ModelInfo, Profile
 from localagent.models.catalog import advice
 from localagent.models.catalog.advice import Speed
@@ -59,3 +60,11 @@ def test_a_measurement_is_stored(home: Path) -> None:
     (stored,) = home.rglob("speed.json")
     stored.write_text('{"pin": [1]}')
     assert advice.recorded_speed("pin") is None
+
+
+@pytest.mark.parametrize(("reading", "writing"), [(0.0, 0.0), (80.0, 0.0)])
+def test_a_speed_that_was_not_measured_is_not_printed(reading: float, writing: float) -> None:
+    rows = advice.advise(24_000_000_000, Speed(reading, writing, 1_100_000_000), ())
+    assert not any("tokens/s" in cell for row in rows for cell in _row(row))
+    measured = advice.advise(24_000_000_000, SPEED, ())
+    assert "tokens/s" in " ".join(_row(measured[0]))
