@@ -7,6 +7,7 @@ with a sentence for words that mean nothing here.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from localagent.core.errors import UsageError
 
@@ -186,6 +187,14 @@ def _with_directory(before: list[str], rest: list[str]) -> list[str]:
     return [*before, *rest]
 
 
+def _file_hint(word: str) -> str:
+    """Return what to type in place of a file or folder, or ""."""
+    name = word.removeprefix("@")
+    if Path(name).is_dir():
+        return f"localagent -C {name} works in this folder"
+    return f'name the file in the task: localagent "fix @{name}"' if Path(name).is_file() else ""
+
+
 def _refuse(word: str, rest: Sequence[str], commands: Sequence[str]) -> None:
     """Raise UsageError for an unknown command that deserves more than a list of commands."""
     import difflib
@@ -197,7 +206,7 @@ def _refuse(word: str, rest: Sequence[str], commands: Sequence[str]) -> None:
     if len([each for each in rest if not each.startswith("-")]) > 2:
         task = shlex.quote(" ".join(rest))
         raise UsageError("a task must be a single argument", f"quote it: localagent {task}")
-    hint = _COMMANDS.get(word, "")
+    hint = _COMMANDS.get(word, "") or _file_hint(word)
     if not hint and (near := difflib.get_close_matches(word, commands, 1, 0.6)):
         hint = f"did you mean {near[0]}?"
     hint = hint or 'localagent "…" begins with a task; commands: localagent --help'

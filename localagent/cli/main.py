@@ -147,10 +147,10 @@ def _translate(argv: Sequence[str], parser: Parser, *, terminal: bool) -> list[s
         else:
             options |= dict.fromkeys(action.option_strings, action.nargs is None)
     words = translate(argv, list(commands), options, terminal=terminal)
-    if words and words[0] in commands and "list" in _actions(commands[words[0]]):
-        following = words[1] if words[1:] else "-"
-        if following.startswith("-") and following not in ("-h", "--help"):
-            words.insert(1, "list")
+    following = words[1] if words[1:] else "-"
+    if words and following.startswith("-") and following not in ("-h", "--help"):
+        actions = _actions(commands[words[0]]) if words[0] in commands else []
+        words[1:1] = [name for name in ("list", "show") if name in actions][:1]
     return words
 
 
