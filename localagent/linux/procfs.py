@@ -77,6 +77,19 @@ def count_tasks(root: int) -> int:
     return count - 1
 
 
+def count_user_tasks() -> int:
+    """Count the processes and threads of this process's user."""
+    count = 0
+    for name in os.listdir("/proc"):
+        if name.isdigit():
+            try:
+                if os.stat(f"/proc/{name}").st_uid == os.geteuid():
+                    count += len(os.listdir(f"/proc/{name}/task"))
+            except OSError:
+                continue
+    return count
+
+
 def process_of(thread: int) -> int:
     """Return the process to which a thread belongs. Raises OSError."""
     with open(f"/proc/{thread}/status") as file:

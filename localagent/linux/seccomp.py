@@ -133,16 +133,22 @@ def number(name: str) -> int | None:
     return None if text == "-" else int(text)
 
 
-def program(shared: bool, landlock: int = _VERSION_WITH_SIGNALS) -> bytes | None:
+def program(
+    shared: bool, landlock: int = _VERSION_WITH_SIGNALS, *, asks_forks: bool = False
+) -> bytes | None:
     """Return the filter of a sandbox for this machine; None if no filter supports it.
 
     With `shared`, the command sees the machine's own processes and network. The filter then refuses
-    more calls. It leaves the calls in `BROKERED`, and calls that make processes, to the broker. It
-    also handles what the version `landlock` of Landlock does not check.
+    more calls. It leaves the calls in `BROKERED` to the broker, and with `asks_forks` also calls
+    that make processes: a signal can then interrupt them. It also handles what the version
+    `landlock` of Landlock does not check.
     """
     blocks = _blocks_of_every_kind()
     if shared:
         blocks |= _blocks_where_shared()
+        if asks_forks:
+            blocks |= {name: [_ASK_BROKER] for name in _FORKS}
+            blocks["clone"] = _clone(_ASK_BROKER)
         if landlock < _VERSION_WITH_TRUNCATE:
             blocks |= _blocks_of_truncation()
         if landlock < _VERSION_WITH_SIGNALS:
@@ -269,13 +275,12 @@ def _blocks_where_shared() -> dict[str, list[Instruction]]:
     blocks = {name: [_refuse(errno.EPERM)] for name in _SHARED}
     blocks |= {name: [_refuse(errno.EOPNOTSUPP)] for name in _ATTRIBUTES}
     blocks |= {name: [_refuse(errno.ENOSYS)] for name in _OLD_TIMES}
-    blocks |= {name: [_ASK_BROKER] for name in (*BROKERED, *_FORKS)}
+    blocks |= {name: [_ASK_BROKER] for name in BROKERED}
     blocks["ioctl"] = [
         *(*_argument(1), *_refuse_each(_TERMINAL_INPUT, errno.EPERM), *_pass_any(_SHARING)),
         *((_AND, 0, 0, _IOCTL_GROUP), *_pass_any(_IOCTL_GROUPS), _refuse(errno.ENOTTY)),
     ]
     blocks |= _blocks_about_a_process()
-    blocks["clone"] = _clone(_ASK_BROKER)
     for name, position in _FLAGS_OF_SENDING:
         blocks[name] = [*_argument(position), (_ANY_BIT, 0, 1, _FAST_OPEN), _ASK_BROKER, _OK]
     # A datagram reaches any address without connect(2), so only stream sockets are allowed.

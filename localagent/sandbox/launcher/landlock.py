@@ -51,7 +51,13 @@ class _Confinement:
 
     def __init__(self, job: Job) -> None:
         self._job = job
-        self._filter = seccomp.program(shared=True, landlock=sys_.landlock_version())
+        # RLIMIT_NPROC does not bind root, whose processes the broker counts.
+        is_root = os.geteuid() == 0
+        if job["processes"] and not is_root:
+            tasks = procfs.count_user_tasks() + job["processes"]
+            job["limits"].append(("RLIMIT_NPROC", tasks))
+        version = sys_.landlock_version()
+        self._filter = seccomp.program(shared=True, landlock=version, asks_forks=is_root)
         if self._filter is None:
             raise OSError(f"no filter on system calls exists for {os.uname().machine}")
         self._rules = prepare(job["rules"])

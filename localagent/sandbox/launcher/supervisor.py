@@ -166,8 +166,22 @@ def await_end(
 
 
 def end_descendants(leader: int) -> None:
-    """End the processes that the command left; without subreapers, end only its process group."""
+    """End the processes that the command left; without subreapers, end only its process group.
+
+    All are stopped first: a program that makes processes could otherwise outrun the loop.
+    """
     deadline = time.monotonic() + 2.0
+    stopped: set[int] = set()
+    while time.monotonic() < deadline:
+        new = set(procfs.descendants(os.getpid())[1:]) - stopped
+        if not new:
+            break
+        for child in new:
+            try:
+                os.kill(child, signal.SIGSTOP)
+            except OSError:
+                pass
+        stopped |= new
     while time.monotonic() < deadline:
         try:
             os.killpg(leader, signal.SIGKILL)

@@ -108,6 +108,28 @@ def test_what_is_left_in_the_background_ends(sandbox: Sandbox, project: Path) ->
     assert not alive(wait)
 
 
+def test_programs_in_the_background_can_all_start(sandbox: Sandbox, project: Path) -> None:
+    """The end of one sends a signal, which may interrupt the start of the next."""
+    if sandbox.kind == "landlock" and os.getuid() == 0:
+        pytest.skip("for root the broker counts processes, and a signal interrupts its answer")
+    line = "i=0; while [ $i -lt 300 ]; do true & i=$((i+1)); done; wait; echo all"
+    done = run(sandbox, project, line)
+    assert (done.exit_code, done.output) == (0, "all\n")
+
+
+def test_processes_are_bounded_and_all_of_them_end(sandbox: Sandbox, project: Path) -> None:
+    if sandbox.kind != "landlock":
+        pytest.skip("the kernel's namespaces count, or nothing does")
+    waiting = sleep()
+    done = run(sandbox, project, f"for i in $(seq 60); do {waiting} & done; echo all", processes=20)
+    assert "all" not in done.output
+    assert not subprocess.run(["pgrep", "-f", waiting], capture_output=True).stdout
+    bomb = f"f() {{ {waiting} & f & f & }}; f; {waiting}"
+    done = run(sandbox, project, bomb, processes=50, seconds=2.0)
+    assert done.timed_out or done.exit_code
+    assert not subprocess.run(["pgrep", "-f", waiting], capture_output=True).stdout
+
+
 def test_closing_the_output_is_no_end(sandbox: Sandbox, project: Path) -> None:
     with sandbox.open(project) as snapshot:
         done = snapshot.run(Command("exec >&- 2>&-; sleep 0.3; touch late; exit 7"))
