@@ -71,14 +71,19 @@ def sources_of(
     for path, spans in held.items():
         file = path.rsplit("/", 1)[-1]
         if path not in covered and file in answer and spans:
-            matches.append((len(answer) + answer.index(file), f"{path}:{spans[0][0]}", path))
+            matches.append((len(answer) + answer.index(file), f"{path}:{_longest(spans)}", path))
     return [text for _, text, _ in sorted(matches)][: LOOP.places]
 
 
 def best_source(parts: Sequence[Part]) -> list[str]:
     """The start of the most useful excerpt, for an answer that names no code that it read."""
-    paths = [f"{part.path}:{part.lines[0][0]}" for part in parts if part.path and part.lines]
+    paths = [f"{part.path}:{_longest(part.lines)}" for part in parts if part.path and part.lines]
     return paths[-1:]
+
+
+def _longest(spans: Sequence[tuple[int, int]]) -> int:
+    """The first line of the longest span; a short one at a file's start holds its imports."""
+    return max(spans, key=lambda span: span[1] - span[0])[0]
 
 
 def _names(answer: str) -> dict[str, int]:

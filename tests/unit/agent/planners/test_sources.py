@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from localagent.agent.limits import LOOP
-from localagent.agent.planners.sources import places, sources_of
+from localagent.agent.planners.sources import best_source, places, sources_of
 from localagent.code.symbols import Symbol
 from localagent.core.messages import Part
 
@@ -61,3 +61,11 @@ def test_a_definition_that_uses_the_names_of_an_answer_is_a_source() -> None:
     assert sources_of("Codes stay if `isatty` is true.", PARTS, symbols, lines) == []
     named = sources_of(f"In `should_strip_ansi`: {answer}", PARTS, symbols, lines)
     assert named == ["src/click/_compat.py:500 should_strip_ansi"]
+
+
+def test_an_answer_that_names_nothing_has_the_longest_excerpt_and_not_the_imports() -> None:
+    part = Part("…", "src/click/types.py", "c3", ((1, 20), (806, 857)))
+    assert best_source([*PARTS, part]) == ["src/click/types.py:806"]
+    assert sources_of("See types.py.", [part], lambda _path: [], lines) == [
+        "src/click/types.py:806"
+    ]
