@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import json
 import textwrap
 from collections import Counter
 from collections.abc import Generator, Mapping, Sequence
@@ -67,6 +68,8 @@ def ask_functions(
         )
         start = _start(split, examples)
         codes = yield from _codes(turn, split, prompt, start, number * SAMPLES)
+        if number == ROUNDS - 1:  # all earlier replies failed
+            codes += codes_of_examples(split, examples)
         verdicts = tool.ask("pairs", codes=codes, **given)["pairs"] if codes else []
         groups: Counter[str] = Counter()
         good: dict[str, Functions] = {}
@@ -115,6 +118,22 @@ def _codes(
     for fault in faults:
         yield CandidateRejected(turn.ledger.next("candidate"), fault)
     return list(dict.fromkeys(codes[place] for place in sorted(codes)))
+
+
+def codes_of_examples(split: ColumnSplit, examples: Sequence[Example]) -> list[str]:
+    """Functions that split at what stands between an example's two parts: first, or last, place."""
+    codes = []
+    for value, (first, *rest) in examples[:1]:
+        between = value.removeprefix(first).removesuffix(rest[-1])
+        if len(rest) != 1 or value != first + between + rest[0] or not between:
+            continue
+        for method in ("partition", "rpartition"):
+            codes.append(
+                f"def {split.split_name}(value: str):\n"
+                f"    first, _, last = value.{method}({json.dumps(between)})\n"
+                '    return (first, last) if first else (last, "")\n'
+            )
+    return codes
 
 
 def _start(split: ColumnSplit, examples: Sequence[Example]) -> str:

@@ -228,7 +228,7 @@ def _write_query(
     path, name, original = place
     class_text, task = texts.text(split.column.path), turn.prompt
     code = source_of(original, name)
-    start = _signature(code)
+    start = _start(code, split)
     mistakes: list[str] = []
     before, fallback = texts.text(path), None
     yield Step("propose", f"writing {name} of {path}")
@@ -269,11 +269,27 @@ def _write_query(
     return kept
 
 
-def _signature(code: str) -> str:
-    """The lines of a function before its body, decorators included."""
+def _start(code: str, split: ColumnSplit) -> str:
+    """The lines of a function before its body, with its docstring.
+
+    Where a query compares the column with an argument, a line follows that splits the argument.
+    """
     node = ast.parse(code).body[0]
     assert isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
-    return "\n".join(code.splitlines()[: node.body[0].lineno - 1]) + "\n"
+    first = node.body[0]
+    documented = ast.get_docstring(node) is not None
+    kept = (first.end_lineno or first.lineno) if documented else first.lineno - 1
+    lines = code.splitlines()[:kept]
+    given = {argument.arg for argument in (*node.args.args, *node.args.kwonlyargs)}
+    for each in ast.walk(node):
+        if isinstance(each, ast.Compare) and isinstance(each.comparators[0], ast.Name):
+            left, value = each.left, each.comparators[0].id
+            is_column = isinstance(left, ast.Attribute) and left.attr == split.column.name
+            if is_column and value in given:
+                names = ", ".join(split.parts)
+                lines.append(f"{' ' * first.col_offset}{names} = {split.split_name}({value})")
+                break
+    return "\n".join(lines) + "\n"
 
 
 def _literals(texts: Sequence[str] | Generator[str, None, None]) -> list[str]:

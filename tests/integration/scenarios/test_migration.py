@@ -28,7 +28,6 @@ SPLIT = """\
     return (first_name, last_name) if first_name else (last_name, "")
 """
 FIND = """\
-    first_name, last_name = split_name(name)
     query = select(Member).where(Member.first_name == first_name, Member.last_name == last_name)
     return list(session.scalars(query.order_by(Member.joined)))
 """

@@ -16,7 +16,12 @@ from localagent.agent.migration.model_classes import (
     split_class,
     with_import,
 )
-from localagent.agent.migration.questions import definitions, function_prompt, query_prompt
+from localagent.agent.migration.questions import (
+    codes_of_examples,
+    definitions,
+    function_prompt,
+    query_prompt,
+)
 from localagent.agent.migration.revision_text import revision_text
 from localagent.agent.migration.split_column import find_split
 from localagent.agent.migration.split_request import examples_of, new_names, requested_splits
@@ -138,6 +143,23 @@ def test_functions_of_a_reply() -> None:
     assert definitions(code, SPLIT) == "import re\n\n\n" + FUNCTIONS.partition("\n\n\n")[0] + "\n"
     with pytest.raises(EditError, match="does not define split_name"):
         definitions("def split(value): ...", SPLIT)
+
+
+def test_functions_from_an_example() -> None:
+    codes = codes_of_examples(SPLIT, [("Mary Ann Hale", ("Mary Ann", "Hale"))])
+    found = []
+    for code in codes:
+        names: dict[str, object] = {}
+        exec(code, names)
+        split = names["split_name"]
+        assert callable(split)
+        found.append([split("Mary Ann Hale"), split("Cher")])
+    assert found == [
+        [("Mary", "Ann Hale"), ("Cher", "")],
+        [("Mary Ann", "Hale"), ("Cher", "")],
+    ]
+    assert codes_of_examples(SPLIT, [("a-b", ("b", "a"))]) == []
+    assert codes_of_examples(SPLIT, []) == []
 
 
 def test_a_revision_moves_the_data_between_alembics_operations() -> None:
