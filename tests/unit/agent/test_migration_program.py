@@ -31,6 +31,7 @@ def program() -> ModuleType:
         ("a, _, b = v.partition(' '); return a, b", {"odd": 0, "empty": [], "fault": ""}),
         ("return v, ''", {"odd": 0, "empty": ["b"]}),
         ("a, b = v.split(); return a, b", {"odd": 1, "odd_values": ["z"], "lost": ""}),
+        ("return v.split()", {"error": "'z' raises ValueError: it gives ['z']"}),
         ("a, _, b = v.partition(' '); return b, a", {"odd": 1, "odd_rows": 3, "lost": ""}),
         ("return v", {"odd": 2, "fault": "'x y' raises ValueError: it gives ['x', ' ', 'y']"}),
         ("raise OSError", {"odd": 2, "lost": ""}),

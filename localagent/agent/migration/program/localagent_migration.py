@@ -179,6 +179,8 @@ def judge(code: str, values: Dict[str, int], given: Dict[str, Any]) -> Dict[str,
     common = Counter(shape(value) for value in values)
     for value in sorted(values, key=lambda each: -common[shape(each)]):
         if value in faults:
+            if value not in splits:  # the upgrade would stop there
+                verdict["error"] = verdict["error"] or faults[value]
             verdict["fault"] = verdict["fault"] or faults[value]
             verdict["odd"] += 1
             verdict["odd_rows"] += values[value]
