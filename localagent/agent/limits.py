@@ -272,6 +272,26 @@ class ForkLimits:
     fresh_seconds: float = 4.0
 
 
+@dataclass(frozen=True, slots=True)
+class MigrationLimits:
+    """Limits of a migration that splits a column."""
+
+    # For one job: the upgrade, downgrade and upgrade of a million rows take about a minute
+    seconds: float = 120.0
+    rounds: int = 3  # Rounds of functions; each reports the last round's fault to the model
+    # Functions of a round. The largest group that splits alike wins, because most errors differ.
+    samples: int = 4
+    function_tokens: int = 200  # A function of fifteen lines
+    mistakes: int = 2  # Most faults in a prompt: a small model works on the first only
+    # Most values that may not join back. They stay whole, and the user reads them.
+    odd_share: float = 0.05
+    query_samples: int = 4  # Most replies for one function with a query; the first is greedy
+    query_rounds: int = 2  # A function that passes alone may fail beside another
+    query_tokens: int = 300  # A function of twenty lines
+    literals: int = 40  # Most texts of the tests that may become the new test's value
+
+
 LOOP = LoopLimits()
 SEARCH = SearchLimits()
+MIGRATION = MigrationLimits()
 FORKS = ForkLimits()

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from localagent.agent.limits import MIGRATION
 from localagent.agent.turn import Turn
 from localagent.core.changes import Change
 from localagent.core.errors import ToolError
@@ -23,8 +24,6 @@ from localagent.sandbox.base import Command
 PROGRAM = Path(__file__).resolve().parent / "program" / "localagent_migration.py"
 MARK = "LOCALAGENT-MIGRATION "
 CONFIG = "alembic.ini"
-SECONDS = 120.0
-"""For one job: the upgrade, downgrade and upgrade of a million rows take about a minute."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +66,7 @@ class AlembicTool:
         turn = self.turn
         turn.ensure_within_limits()
         root, left = turn.services.workspace.root, turn.seconds_left()
-        seconds = SECONDS if left is None else max(1.0, min(SECONDS, left))
+        seconds = MIGRATION.seconds if left is None else max(1.0, min(MIGRATION.seconds, left))
         variables = {**check_variables(root), "PYTHONDONTWRITEBYTECODE": "1", **variables}
         with turn.services.sandbox.open(root, changes) as snapshot:
             command = Command(line, folder or ".", seconds, env=variables)

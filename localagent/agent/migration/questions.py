@@ -10,6 +10,7 @@ from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from localagent.agent.limits import MIGRATION
 from localagent.agent.migration.alembic_tool import AlembicTool
 from localagent.agent.migration.model_classes import ColumnSplit
 from localagent.agent.model_calls import Reply, ask_all
@@ -21,12 +22,6 @@ from localagent.core.events import CandidateProposed, CandidateRejected, Event, 
 from localagent.core.messages import Message
 from localagent.edits.python_definitions import find_definition, parse, walk_definitions
 from localagent.models.base import Request
-
-ROUNDS = 3  # Rounds of functions; each tells the model the last round's fault
-SAMPLES = 4  # Pairs of a round. The largest group that splits alike wins: most errors differ
-ODD_SHARE = 0.05  # Most values that may not join back. They stay whole, and the user reads them
-FUNCTION_TOKENS = 200  # A function of fifteen lines
-MISTAKES = 2  # Most faults that a prompt tells: a small model works on the first only
 
 Example = tuple[str, tuple[str, ...]]
 
@@ -61,14 +56,14 @@ def ask_functions(
         "parts": split.parts,
     }
     given |= {"split": split.split_name, "join": split.join_name, "probes": probes}
-    for number in range(ROUNDS):
+    for number in range(MIGRATION.rounds):
         yield Step("propose", f"writing {split.split_name}")
         prompt = function_prompt(
             turn.services.prompts, turn.prompt, split, facts["samples"], mistakes
         )
         start = _start(split, examples)
-        codes = yield from _codes(turn, split, prompt, start, number * SAMPLES)
-        if number == ROUNDS - 1:  # all earlier replies failed
+        codes = yield from _codes(turn, split, prompt, start, number * MIGRATION.samples)
+        if number == MIGRATION.rounds - 1:  # all earlier replies failed
             codes += codes_of_examples(split, examples)
         verdicts = tool.ask("pairs", codes=codes, **given)["pairs"] if codes else []
         groups: Counter[str] = Counter()
@@ -98,7 +93,7 @@ def _codes(
     """The codes of a round's replies that go on from `start`, each once, in the order asked."""
     request = Request(
         (Message("system", turn.services.prompts.text("workflow/system")), Message("user", prompt)),
-        max_tokens=FUNCTION_TOKENS,
+        max_tokens=MIGRATION.function_tokens,
         stop=("\n```",),
         reply_start=f"```python\n{start}",
     )
@@ -113,7 +108,7 @@ def _codes(
             faults.append(error.message)
         return False
 
-    requests = [sample_request(turn, first + n, request) for n in range(SAMPLES)]
+    requests = [sample_request(turn, first + n, request) for n in range(MIGRATION.samples)]
     yield from ask_all(turn, "migration", requests, keep)
     for fault in faults:
         yield CandidateRejected(turn.ledger.next("candidate"), fault)
@@ -156,7 +151,7 @@ def _fault(
         if given is None or tuple(given) != parts:
             instead = "" if given is None else f", not {tuple(given)!r}"
             return f"{value!r} has to become {parts!r}{instead}"
-    if verdict["odd"] > ODD_SHARE * facts["distinct"] or verdict["lost"]:
+    if verdict["odd"] > MIGRATION.odd_share * facts["distinct"] or verdict["lost"]:
         return str(verdict["fault"])
     if verdict["empty"]:
         return f"{verdict['empty'][0]} is empty for every value"
@@ -176,7 +171,7 @@ def function_prompt(
         names=", ".join(split.parts),
         values="\n".join(f"- {value!r}" for value in samples),
         split=split.split_name,
-        mistakes=mistakes_text(mistakes),
+        mistakes=mistakes_text(prompts, mistakes),
     )
 
 
@@ -195,16 +190,17 @@ def query_prompt(
         owner=owner,
         column=split.column.name,
         columns=" and ".join(f"`{owner}.{part}`" for part in split.parts),
-        mistakes=mistakes_text(mistakes),
+        mistakes=mistakes_text(prompts, mistakes),
         **{"class": source_of(text, owner)},
     )
 
 
-def mistakes_text(mistakes: Sequence[str]) -> str:
+def mistakes_text(prompts: Prompts, mistakes: Sequence[str]) -> str:
     """The faults of earlier replies as a list for a prompt; "" without any."""
     if not mistakes:
         return ""
-    return "\n".join(["A first attempt was wrong:", *(f"- {m}" for m in mistakes[:MISTAKES])])
+    listed = "\n".join(f"- {mistake}" for mistake in mistakes[: MIGRATION.mistakes])
+    return prompts.render("migration/mistakes", mistakes=listed)
 
 
 def definitions(code: str, split: ColumnSplit) -> str:

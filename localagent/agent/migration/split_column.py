@@ -16,6 +16,7 @@ from typing import Any
 
 from localagent.agent.checks.baseline import baseline_check
 from localagent.agent.checks.runner import CheckResult, run_check
+from localagent.agent.limits import MIGRATION
 from localagent.agent.migration.alembic_tool import CONFIG, AlembicTool
 from localagent.agent.migration.model_classes import (
     ColumnSplit,
@@ -48,11 +49,6 @@ from localagent.core.messages import Message
 from localagent.edits.python_edits import add_definitions, replace_function
 from localagent.edits.textfile import decode, encode, with_text
 from localagent.models.base import Request
-
-QUERY_SAMPLES = 4  # Most replies for one function; the first is greedy
-QUERY_ROUNDS = 2  # A function that passes alone may fail beside another
-QUERY_TOKENS = 300
-LITERALS = 40  # Most texts of the tests that may become the new test's value
 
 
 @dataclass
@@ -197,7 +193,7 @@ def _write_queries(
     best = None
     if check and start is not None:
         best = yield from run_check(turn, check, texts.changes())
-    for number in range(QUERY_ROUNDS):
+    for number in range(MIGRATION.query_rounds):
         for path, name in places:
             done = not queries_of(texts.text(path), class_name, column)
             if number and (best is None or best.ok) and done:
@@ -232,12 +228,12 @@ def _write_query(
     mistakes: list[str] = []
     before, fallback = texts.text(path), None
     yield Step("propose", f"writing {name} of {path}")
-    for number in range(QUERY_SAMPLES):
+    for number in range(MIGRATION.query_samples):
         prompt = query_prompt(turn.services.prompts, task, split, class_text, code, mistakes)
         system = turn.services.prompts.text("workflow/system")
         request = Request(
             (Message("system", system), Message("user", prompt)),
-            max_tokens=QUERY_TOKENS,
+            max_tokens=MIGRATION.query_tokens,
             stop=("\n```",),
             reply_start=f"```python\n{start}",
         )
@@ -253,7 +249,7 @@ def _write_query(
             yield CandidateRejected(candidate, error.message)
             mistakes = [error.message]
             continue
-        yield CandidateProposed(candidate, QUERY_SAMPLES, "migration", [path])
+        yield CandidateProposed(candidate, MIGRATION.query_samples, "migration", [path])
         texts.new[path] = text
         if best is None:
             return None
@@ -308,7 +304,7 @@ def _literals(texts: Sequence[str] | Generator[str, None, None]) -> list[str]:
                     for each in given
                     if isinstance(each, ast.Constant) and isinstance(each.value, str)
                 )
-    return [text for text, _ in counts.most_common(LITERALS)]
+    return [text for text, _ in counts.most_common(MIGRATION.literals)]
 
 
 def _write_test(
