@@ -51,10 +51,12 @@ def isolate(words: Sequence[str]) -> None:
     if sys.flags.isolated and sys.flags.no_site:
         _add_packages()
     elif os.name == "posix" and (reasons := before_lock()):
+        from localagent.core.interpreter import plain_python
+
         mark = f"{_RESTARTED}={os.linesep.join(reasons)}"
-        options = ["-I", "-S", *(["-B"] if sys.dont_write_bytecode else []), "-X", mark]
+        options = [*(["-B"] if sys.dont_write_bytecode else []), "-X", mark]
         with suppress(OSError):  # without a second start, `--airgap` fails
-            os.execv(sys.executable, [sys.executable, *options, PROGRAM, *words])
+            os.execv(sys.executable, plain_python(*options, PROGRAM, *words))
     named = {int(number) for word in words for number in _NAMED.findall(word)}
     close_inherited(
         lambda number, mode: stat.S_ISREG(mode) or (number in named and not stat.S_ISSOCK(mode))

@@ -10,7 +10,6 @@ import getpass
 import os
 import platform
 import shlex
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -20,6 +19,7 @@ from localagent import __version__
 from localagent.config.policy import Policy
 from localagent.config.settings import Settings
 from localagent.core.errors import LocalAgentError
+from localagent.core.interpreter import plain_python
 from localagent.core.isolation import PROGRAM, before_lock
 from localagent.core.loopback import is_loopback
 from localagent.doctor.report import Section
@@ -107,7 +107,7 @@ def start(reasons: Sequence[str], streams: Sequence[str] = ()) -> Check:
             "Python ran or loaded code of others before localagent locked itself, and programs "
             f"that it started may still run: {', '.join(reasons)}"
         )
-        command = shlex.join([sys.executable, "-I", "-S", PROGRAM])
+        command = shlex.join(plain_python(PROGRAM))
         hints.append(f"install localagent alone in a virtual environment, or start {command}")
     if streams:
         found.append(f"connected to a network: {', '.join(streams)}")

@@ -56,8 +56,8 @@ DESCRIPTION = "leak: tells of the code."
 
 
 def leak():
-    import telemetry
-    thread = threading.Thread(target=telemetry.reach, name="leak")
+    import reach
+    thread = threading.Thread(target=reach.reach, name="leak")
     thread.start()
     thread.join()
     return ToolResult(True, "told", "told")
