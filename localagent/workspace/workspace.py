@@ -158,7 +158,7 @@ class Workspace:
         spec = gitignore.patterns(self.root, IGNORE_FILE)
         if is_secret(name) or _in_git(name) or (spec and spec.match_file(name)):
             return True
-        if self._in_environment(name):
+        if self._in_environment(name, {}):
             return True
         by_git = run.is_ignored(self.root, name)
         return gitignore.is_ignored(self.root, name) if by_git is None else by_git
@@ -169,24 +169,38 @@ class Workspace:
         if by_git is None:
             return {name for name in names if self.ignored(name)}
         spec = gitignore.patterns(self.root, IGNORE_FILE)
+        known: dict[str, bool] = {}
         more = {
             n
             for n in names
-            if is_secret(n) or (spec and spec.match_file(n)) or self._in_environment(n)
+            if is_secret(n) or (spec and spec.match_file(n)) or self._in_environment(n, known)
         }
         return by_git | more
 
-    def _in_environment(self, name: str) -> bool:
-        """Whether `name` is a virtual environment of Python, or in one."""
-        parts = name.split("/")
-        folders = ("/".join(parts[:depth]) for depth in range(1, len(parts) + 1))
-        return any(self._is_environment(f"{folder}/{ENVIRONMENT_MARK}") for folder in folders)
+    def _in_environment(self, name: str, known: dict[str, bool]) -> bool:
+        """Whether `name` is a virtual environment of Python, or in one.
+
+        `known` remembers the answers for the folders above.
+        """
+        folders: list[str] = []
+        while name and name not in known:
+            folders.append(name)
+            name = name.rpartition("/")[0]
+        inside = known.get(name, False)
+        for folder in reversed(folders):
+            inside = inside or self._is_environment(f"{folder}/{ENVIRONMENT_MARK}")
+            known[folder] = inside
+        return inside
 
     def _is_environment(self, mark: str) -> bool:
-        """Whether the file `mark` marks a virtual environment, which also has programs."""
-        folder = (self.root / mark).parent
-        return (self.root / mark).is_file() and any(
-            (folder / programs).is_dir() for programs in ("bin", "Scripts")
+        """Whether the file `mark` marks a virtual environment, which also has programs.
+
+        A folder that this user cannot enter is none.
+        """
+        file = self.root / mark
+        return os.path.isfile(file) and any(  # noqa: PTH113 - False without permission
+            os.path.isdir(file.parent / programs)  # noqa: PTH112
+            for programs in ("bin", "Scripts")
         )
 
     # Paths
