@@ -68,26 +68,27 @@ def _children_by_search(parent: int) -> list[int]:
 
 def count_tasks(root: int) -> int:
     """Count the processes and threads that descend from `root`, without `root` itself."""
-    count = 0
-    for pid in descendants(root):
-        try:
-            count += len(os.listdir(f"/proc/{pid}/task"))
-        except OSError:
-            continue
-    return count - 1
+    return sum(_count_threads(pid) for pid in descendants(root)) - 1
 
 
 def count_user_tasks() -> int:
     """Count the processes and threads of this process's user."""
-    count = 0
-    for name in os.listdir("/proc"):
-        if name.isdigit():
-            try:
-                if os.stat(f"/proc/{name}").st_uid == os.geteuid():
-                    count += len(os.listdir(f"/proc/{name}/task"))
-            except OSError:
-                continue
-    return count
+    pids = (int(name) for name in os.listdir("/proc") if name.isdigit())
+    return sum(_count_threads(pid) for pid in pids if _is_of_this_user(pid))
+
+
+def _count_threads(pid: int) -> int:
+    try:
+        return len(os.listdir(f"/proc/{pid}/task"))
+    except OSError:
+        return 0  # the process has ended
+
+
+def _is_of_this_user(pid: int) -> bool:
+    try:
+        return os.stat(f"/proc/{pid}").st_uid == os.geteuid()
+    except OSError:
+        return False
 
 
 def process_of(thread: int) -> int:

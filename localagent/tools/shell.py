@@ -12,6 +12,7 @@ from pathlib import Path
 from localagent.core.changes import Change, deletion
 from localagent.core.errors import ToolError
 from localagent.core.messages import ToolResult
+from localagent.core.path_names import MOST, listed, printable
 from localagent.egress.blocked import BLOCKED, BlockedConnection
 from localagent.permissions.handoff import runs_later
 from localagent.permissions.shell_commands import simple_commands
@@ -21,7 +22,6 @@ from localagent.tools.base import Action, Confirmation, ToolArguments, ToolConte
 from localagent.workspace.git import adopt
 from localagent.workspace.git.repositories import is_of_git, repositories
 
-_MAX_CHANGES = 12
 _MAX_DROPPED = 4
 _LISTING_SECONDS = 60.0
 _GIT = re.compile(r"(?:^|[;&|(\n])\s*git\s")
@@ -155,7 +155,7 @@ def _finish(
         git = adopt.Adoption(left=tuple(change.path for change in others))
     messages = _messages(done, changes, git, denied, root)
     if held:
-        names = _listed([*map(_one_line, sorted(held))])
+        names = listed([*map(printable, sorted(held))])
         messages += f"\nnot kept, as the user did not agree: {names}"
         messages = messages.lstrip()
     room = context.max_chars - len(messages) - 40
@@ -254,42 +254,32 @@ def _messages(
         lines.append("the command was not found")
     if changes and not done.cancelled:
         names = [
-            f"{_one_line(change.path)} (deleted)"
+            f"{printable(change.path)} (deleted)"
             if change.kind == "absent"
-            else _one_line(change.path)
+            else printable(change.path)
             for change in changes
             if change.kind != "dir"
         ]
         if names:
-            lines.append(f"changed: {_listed(names)}")
-        later = [_one_line(c.path) for c in changes if c.kind != "dir" and runs_later(c.path)]
+            lines.append(f"changed: {listed(names)}")
+        later = [printable(c.path) for c in changes if c.kind != "dir" and runs_later(c.path)]
         if later:
-            lines.append(f"other programs run or obey these later: {_listed(later)}")
+            lines.append(f"other programs run or obey these later: {listed(later)}")
         links = [
-            f"{_one_line(c.path)} to {_one_line(os.fsdecode(c.data))}"
+            f"{printable(c.path)} to {printable(os.fsdecode(c.data))}"
             for c in changes
             if _leads_out(c, root)
         ]
         if links:
-            lines.append(f"links out of the workspace: {_listed(links)}")
+            lines.append(f"links out of the workspace: {listed(links)}")
     if git.kept:
-        lines.append(f"git: {', '.join(git.kept[:_MAX_CHANGES])}")
+        lines.append(f"git: {', '.join(git.kept[:MOST])}")
     if git.left:
-        some = _listed([*map(_one_line, git.left)], _MAX_DROPPED)
+        some = listed([*map(printable, git.left)], _MAX_DROPPED)
         lines.append(f"changes to git's own files were not kept: {some}")
     if denied:
-        lines.append(f"not kept, as no tool may change it: {_listed([*map(_one_line, denied)])}")
+        lines.append(f"not kept, as no tool may change it: {listed([*map(printable, denied)])}")
     return "\n".join(lines)
-
-
-def _listed(names: Sequence[str], most: int = _MAX_CHANGES) -> str:
-    more = f" and {len(names) - most} more" if len(names) > most else ""
-    return f"{', '.join(names[:most])}{more}"
-
-
-def _one_line(name: str) -> str:
-    """A name on one line: a command chooses the names of files."""
-    return name if name.isprintable() else ascii(name)
 
 
 def _leads_out(change: Change, root: Path) -> bool:

@@ -7,6 +7,7 @@ import shlex
 import shutil
 import subprocess
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -47,23 +48,7 @@ def run(console: Console, options: list[str], scenario: Scenario = REPAIR) -> in
     console.line(f"\nThe sample is in {folder}. Its tests now:\n")
     if run_tests(folder) == 0:
         raise SetupError("the sample's tests pass before the change", "report this")
-    name, _, _ = model.pinned()
-    command = [
-        "localagent",
-        "run",
-        scenario.task,
-        "--check",
-        CHECK,
-        "--yes",
-        "--model",
-        name,
-        *options,
-    ]
-    console.line(f"\n$ cd {shlex.quote(str(folder))}\n$ {shlex.join(command)}\n")
-    program = [places.PYTHON, "-m", *command]
-    agent = foreground(program, places.environment(), folder)
-    if agent == 130:
-        raise KeyboardInterrupt
+    agent = run_agent(console, folder, scenario.task, options)
     console.line("\nThe sample's tests, run once more without localagent:\n")
     tests = run_tests(folder)
     console.line()
@@ -79,6 +64,17 @@ def run(console: Console, options: list[str], scenario: Scenario = REPAIR) -> in
     if not shutil.which("localagent"):
         console.line(f"  ln -s {localagent} ~/.local/bin/    # then localagent alone starts it")
     return 0
+
+
+def run_agent(console: Console, folder: Path, task: str, options: Sequence[str]) -> int:
+    """Run localagent on a task in a sample's copy, and return its exit code."""
+    command = ["localagent", "run", task, "--check", CHECK, "--yes"]
+    command += ["--model", model.pinned()[0], *options]
+    console.line(f"\n$ cd {shlex.quote(str(folder))}\n$ {shlex.join(command)}\n")
+    code = foreground([places.PYTHON, "-m", *command], places.environment(), folder)
+    if code == 130:
+        raise KeyboardInterrupt
+    return code
 
 
 def copy_sample(sample: Path) -> Path:

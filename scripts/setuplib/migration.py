@@ -9,10 +9,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from setuplib import model, places
+from setuplib import places
 from setuplib.console import Console, SetupError
-from setuplib.demo import CHECK, copy_sample, run_tests
-from setuplib.process import foreground
+from setuplib.demo import copy_sample, run_agent, run_tests
 
 SAMPLE = places.REPO / "scripts" / "samples" / "members"
 TASK = (
@@ -31,13 +30,8 @@ def run(console: Console, options: Sequence[str]) -> int:
     """
     folder = copy_sample(SAMPLE)
     prepare(folder)
-    command = ["localagent", "run", TASK, "--check", CHECK, "--yes"]
-    command += ["--model", model.pinned()[0], *options]
     console.line(f"\nThe sample is in {folder}. Its database has {ROWS:,} rows.")
-    console.line(f"\n$ cd {shlex.quote(str(folder))}\n$ {shlex.join(command)}\n")
-    agent = foreground([places.PYTHON, "-m", *command], places.environment(), folder)
-    if agent == 130:
-        raise KeyboardInterrupt
+    agent = run_agent(console, folder, TASK, options)
     console.line("\nThe sample's tests, run once more without localagent:\n")
     tests = run_tests(folder)
     fault = judged(folder)

@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from localagent.agent.repair.parsed_text import parse
 from localagent.edits.python_edits import add_definitions
 
 
@@ -72,10 +73,7 @@ def _columns(node: ast.ClassDef) -> Iterator[tuple[ast.Name, ast.stmt]]:
 
 
 def _parse(text: str) -> ast.Module:
-    try:
-        return ast.parse(text)
-    except (SyntaxError, ValueError, RecursionError):
-        return ast.Module([], [])
+    return parse(text) or ast.Module([], [])
 
 
 def split_class(text: str, split: ColumnSplit, functions: str, *, nullable: bool) -> str:

@@ -91,12 +91,7 @@ def _codes(
     turn: Turn, split: ColumnSplit, prompt: str, start: str, first: int
 ) -> Generator[Event, None, list[str]]:
     """The codes of a round's replies that go on from `start`, each once, in the order asked."""
-    request = Request(
-        (Message("system", turn.services.prompts.text("workflow/system")), Message("user", prompt)),
-        max_tokens=MIGRATION.function_tokens,
-        stop=("\n```",),
-        reply_start=f"```python\n{start}",
-    )
+    request = code_request(turn, prompt, start, MIGRATION.function_tokens)
     codes: dict[int, str] = {}
     faults: list[str] = []
 
@@ -113,6 +108,17 @@ def _codes(
     for fault in faults:
         yield CandidateRejected(turn.ledger.next("candidate"), fault)
     return list(dict.fromkeys(codes[place] for place in sorted(codes)))
+
+
+def code_request(turn: Turn, prompt: str, start: str, tokens: int) -> Request:
+    """A request for at most `tokens` of Python code, which continues `start`."""
+    system = turn.services.prompts.text("workflow/system")
+    return Request(
+        (Message("system", system), Message("user", prompt)),
+        max_tokens=tokens,
+        stop=("\n```",),
+        reply_start=f"```python\n{start}",
+    )
 
 
 def codes_of_examples(split: ColumnSplit, examples: Sequence[Example]) -> list[str]:

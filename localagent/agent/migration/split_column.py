@@ -29,6 +29,7 @@ from localagent.agent.migration.model_classes import (
 from localagent.agent.migration.questions import (
     Functions,
     ask_functions,
+    code_request,
     query_prompt,
     source_of,
 )
@@ -37,6 +38,7 @@ from localagent.agent.migration.split_request import examples_of, may_split, req
 from localagent.agent.model_calls import ask, choose
 from localagent.agent.planners.base import Result
 from localagent.agent.repair.candidates import sample_request
+from localagent.agent.repair.parsed_text import parse
 from localagent.agent.repair.problem import failures
 from localagent.agent.tool_calls import dispatch
 from localagent.agent.turn import Turn
@@ -48,7 +50,6 @@ from localagent.core.events import CandidateProposed, CandidateRejected, Event, 
 from localagent.core.messages import Message
 from localagent.edits.python_edits import add_definitions, replace_function
 from localagent.edits.textfile import decode, encode, with_text
-from localagent.models.base import Request
 
 
 @dataclass
@@ -132,8 +133,7 @@ def split_column(
     yield Step("migrate", f"{facts['rows']:,} rows, {facts['distinct']:,} values")
     check, start = yield from baseline_check(turn)
     texts = _Texts(turn)
-    tests = [path for path in turn.services.files() if path.endswith(".py") and is_test(path)]
-    literals = _literals(texts.text(path) for path in tests)
+    literals = _literals(texts.text(path) for path in _test_files(turn))
     examples = examples_of(turn.typed, len(split.parts))
     functions = yield from ask_functions(turn, tool, split, facts, examples, literals)
     if functions is None:
@@ -230,13 +230,7 @@ def _write_query(
     yield Step("propose", f"writing {name} of {path}")
     for number in range(MIGRATION.query_samples):
         prompt = query_prompt(turn.services.prompts, task, split, class_text, code, mistakes)
-        system = turn.services.prompts.text("workflow/system")
-        request = Request(
-            (Message("system", system), Message("user", prompt)),
-            max_tokens=MIGRATION.query_tokens,
-            stop=("\n```",),
-            reply_start=f"```python\n{start}",
-        )
+        request = code_request(turn, prompt, start, MIGRATION.query_tokens)
         reply = yield from ask(turn, "migration", sample_request(turn, number, request))
         candidate = turn.ledger.next("candidate")
         try:
@@ -288,15 +282,16 @@ def _start(code: str, split: ColumnSplit) -> str:
     return "\n".join(lines) + "\n"
 
 
+def _test_files(turn: Turn) -> list[str]:
+    return [path for path in turn.services.files() if path.endswith(".py") and is_test(path)]
+
+
 def _literals(texts: Sequence[str] | Generator[str, None, None]) -> list[str]:
     """The texts that tests give to calls, the most frequent first."""
     counts: Counter[str] = Counter()
     for text in texts:
-        try:
-            tree = ast.parse(text)
-        except (SyntaxError, ValueError, RecursionError):
-            continue
-        for node in ast.walk(tree):
+        tree = parse(text)
+        for node in ast.walk(tree) if tree is not None else ():
             if isinstance(node, ast.Call):
                 given = [*node.args, *(keyword.value for keyword in node.keywords)]
                 counts.update(
@@ -321,7 +316,7 @@ def _write_test(
     """
     old, shown = split.column, functions.verdict["split"]
     value = next((each for each in literals if shown.get(each) and all(shown[each])), None)
-    files = [p for p in turn.services.files() if p.endswith(".py") and is_test(p)]
+    files = _test_files(turn)
     path = next((p for p in files if value is not None and value in texts.text(p)), None)
     if value is None or path is None or not check:
         return

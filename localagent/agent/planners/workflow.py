@@ -110,13 +110,11 @@ def change(turn: Turn, named: Sequence[str], seconds: float) -> Generator[Event,
         try:
             candidate = yield from search_files(turn, problems, boards, seconds)
         except LocalAgentError:
-            if start is not None:
-                yield from keep_best(turn, boards.values(), start)
+            yield from keep_best(turn, boards.values(), start)
             raise
         yield from forks.end()
     if candidate is None:
-        if start is not None:
-            yield from keep_best(turn, boards.values(), start)
+        yield from keep_best(turn, boards.values(), start)
         judged = any(board.tried for board in boards.values())
         return Result("unsolved", _NONE_PASSED if judged else _NONE_USABLE, check)
     return (yield from _finish(turn, check, start, candidate))

@@ -54,9 +54,11 @@ def search_files(
     return candidate or _last_step_candidate(turn, list(boards.values()))
 
 
-def keep_best(turn: Turn, boards: Iterable[Board], start: CheckResult) -> Iterator[Event]:
+def keep_best(turn: Turn, boards: Iterable[Board], start: CheckResult | None) -> Iterator[Event]:
     """Keep the best change of a search without success as a patch, if it fixes tests and breaks
-    none. `start` is the check's result before the search."""
+    none. `start` is the check's result before the search, None without a check."""
+    if start is None:
+        return
     helpful = [
         (candidate, result)
         for board in boards

@@ -26,12 +26,12 @@ from localagent.core.events import (
     ToolReturned,
 )
 from localagent.core.messages import ToolCall, ToolResult
+from localagent.core.path_names import MOST, listed, printable
 from localagent.edits.diff import unified
 from localagent.edits.textfile import decode, is_binary
 from localagent.tools.base import HANDOFF, Confirmation, Effect, ToolContext
 from localagent.workspace.workspace import Workspace
 
-_MAX_HANDOFF = 12  # files that a question names and shows
 ENTERED_SECONDS = 24 * 3600.0
 """Seconds that a command that the user entered may run."""
 
@@ -95,17 +95,11 @@ def _answered(turn: Turn, tool: str, effect: Effect, subject: str, answer: Answe
 
 def _permit_handoff(turn: Turn, changes: Sequence[Change]) -> Generator[Event, None, Decision]:
     """Ask once about all files that a command changed and that other programs run later."""
-    names = [_one_line(change.path) for change in changes]
-    more = len(names) - _MAX_HANDOFF
-    subject = ", ".join(names[:_MAX_HANDOFF]) + (f" and {more} more" if more > 0 else "")
-    first = changes[:_MAX_HANDOFF]
+    subject = listed([printable(change.path) for change in changes])
+    first = changes[:MOST]
     shown = "\n".join(preview(turn.services.workspace, change) for change in first)
     reason = "a command changed what other programs run or obey later, outside of the sandbox"
     return (yield from _ask(turn, HANDOFF.name, "write", subject, shown, reason))
-
-
-def _one_line(name: str) -> str:
-    return name if name.isprintable() else ascii(name)
 
 
 def refusal(decision: Decision) -> RefusedError:
