@@ -49,7 +49,7 @@ def bundle(console: Console, runner: Runner, arguments: argparse.Namespace) -> i
     with tempfile.TemporaryDirectory(dir=out, prefix=".bundle-") as name:
         tree = Path(name)
         python = tools.python(console, runner)
-        engine_wheel = engine.wheel(console, runner, python)
+        engine_wheel = engine.wheel(console, runner)
         with console.step("wheels", "downloading the wheels of all locked packages") as result:
             found = wheels.collect(
                 runner, tree / "wheels", engine_wheel, arguments.python or PYTHONS, epoch

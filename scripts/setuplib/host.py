@@ -1,4 +1,7 @@
-"""The machine's prerequisites: a C++ compiler and disk space; git and tmux are optional."""
+"""The machine's prerequisites: disk space, and a C++ compiler where zig is not the compiler.
+
+git and tmux are optional.
+"""
 
 from __future__ import annotations
 
@@ -18,11 +21,12 @@ _INSTALL_COMPILER = (
 
 @dataclass(frozen=True)
 class Compiler:
-    """The C and C++ compilers and their version text."""
+    """The C and C++ compilers, their version text, and the folder into which zig is installed."""
 
     c: str
     cxx: str
     version: str
+    zig: Path | None = None
 
     @property
     def gnu(self) -> bool:

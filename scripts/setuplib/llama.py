@@ -18,7 +18,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from setuplib import gpu, host, places, venv
+from setuplib import gpu, host, places, venv, zig
 from setuplib.console import Console, SetupError, duration, size
 from setuplib.process import Runner
 
@@ -36,7 +36,7 @@ _CMAKE = [
     "-DLLAMA_BUILD_SERVER=OFF",
 ]
 _STEP = re.compile(r"\s*\[(\d+)/(\d+)\]")
-BUILD_BYTES = 1_000_000_000  # sdist, unpacked source and objects; measured 0.6 GB
+BUILD_BYTES = 1_500_000_000  # sdist, unpacked source, objects and zig; measured 1.1 GB
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,8 @@ class Recipe:
 
         Python's version is not part of it: the wheel has no extension module (py3-none-PLATFORM).
         """
-        facts = [self.version, self.sdist, self.compiler.version, self.compiler.c]
+        compiler = self.compiler
+        facts = [self.version, self.sdist, compiler.version, *([] if compiler.zig else [compiler.c])]
         facts += [*self.flags, *self.cmake, *(["portable"] if self.portable else machine())]
         facts += [self.gpu_compiler] if self.gpu_compiler else []
         digest = hashlib.sha256("\n".join(facts).encode()).hexdigest()
@@ -69,16 +70,30 @@ def recipe() -> Recipe:
 
     Raises SetupError where a compiler is missing.
     """
-    found = host.compiler()
     kind = gpu.chosen()
+    found = compiler(kind)
     flags = host.accepted_flags(found, _processor_flags()) if found.gnu else []
-    cmake = (*_CMAKE, *gpu.KINDS[kind])
+    cmake = (*_CMAKE, *gpu.KINDS[kind], *(zig.CMAKE if found.zig else ()))
     return Recipe(*locked(), found, tuple(flags), cmake, gpu.compiler(kind))
 
 
-def portable_recipe(compiler: host.Compiler, cmake: tuple[str, ...]) -> Recipe:
-    """The recipe for other machines: nothing of this processor, and more flags for CMake."""
-    return Recipe(*locked(), compiler, (), (*_CMAKE, *cmake), portable=True)
+def compiler(kind: str) -> host.Compiler:
+    """The compiler for a kind of GPU: zig's, unless CC and CXX name another or zig has none.
+
+    Raises SetupError where the machine has to have a compiler, and has none.
+    """
+    if zig.is_usable(kind) and not zig.is_replaced():
+        return zig.compiler(places.builds())
+    return host.compiler()
+
+
+def portable_recipe(builds: Path, cmake: tuple[str, ...]) -> Recipe:
+    """The recipe for other machines: nothing of this processor, and more flags for CMake.
+
+    zig is installed into `builds`.
+    """
+    flags = (*_CMAKE, *zig.CMAKE, *cmake)
+    return Recipe(*locked(), zig.compiler(builds), (), flags, portable=True)
 
 
 def locked() -> tuple[str, str]:
@@ -120,8 +135,10 @@ def has_wheel() -> bool:
 
 def _installed() -> dict[str, str]:
     """The record of an installed engine, which shows within a millisecond that nothing changed."""
-    facts = [*machine(), *_processor_flags(), *_CMAKE, *gpu.KINDS[gpu.chosen()]]
+    kind = gpu.chosen()
+    facts = [*machine(), *_processor_flags(), *_CMAKE, *gpu.KINDS[kind]]
     facts.append(_LOCK.read_text(encoding="utf-8"))
+    facts += [zig.compiler(places.builds()).version] if zig.is_usable(kind) else []
     return {"made for": hashlib.sha256("\n".join(facts).encode()).hexdigest()}
 
 
@@ -146,6 +163,8 @@ def _wheel(folder: Path) -> Path | None:
 
 def compile_wheel(plan: Recipe, folder: Path, console: Console, runner: Runner) -> Path:
     """Compile a wheel into `folder`; an interrupted compile continues. Raises SetupError."""
+    if plan.compiler.zig is not None:
+        zig.install(plan.compiler.zig, console, runner)
     source = _source(plan, folder, console, runner)
     with console.step("llama.cpp", "preparing the compile") as result:
         begun = time.monotonic()
@@ -179,6 +198,7 @@ def _tidy(builds: Path) -> None:
     for folder in builds.iterdir():
         for left in ("made", "objects", "source", "sdist", "unpacking"):
             shutil.rmtree(folder / left, ignore_errors=True)
+    shutil.rmtree(builds / "zig", ignore_errors=True)
 
 
 def _environment(plan: Recipe, folder: Path) -> dict[str, str]:

@@ -67,8 +67,9 @@ def setup(console: Console, packages: Sequence[str], engine: bool, kind: str | N
     begun = time.monotonic()
     host.warn_about_tools(console)
     if engine and (llama.needed() or kind is not None):
-        host.compiler()  # before anything is downloaded
-        gpu.compiler(gpu.chosen() if kind is None else kind)
+        wanted = gpu.chosen() if kind is None else kind
+        llama.compiler(wanted)  # before anything is downloaded
+        gpu.compiler(wanted)
     with _alone(console) as lock:
         _check_space(engine)
         runner = Runner(places.log(), lock)

@@ -20,9 +20,12 @@ def script(path: Path, text: str) -> Path:
     return path
 
 
-@pytest.mark.parametrize("name", ["demo", "test"])
-def test_without_a_compiler_nothing_is_begun(run: Run, checkout: Path, name: str) -> None:
-    done = run(name)
+@pytest.mark.parametrize("arguments", [("demo", "--gpu", "cuda"), ("demo", "--gpu=vulkan")])
+def test_a_gpu_without_a_compiler_is_not_begun(
+    run: Run, checkout: Path, arguments: tuple[str, ...]
+) -> None:
+    """zig compiles for the processor only."""
+    done = run(*arguments)
     assert done.returncode == 2
     lines = [line for line in done.stderr.splitlines() if "note:" not in line]
     assert lines[0] == "error: no C and C++ compiler found in PATH; llama.cpp has to be compiled"
@@ -35,7 +38,7 @@ def test_without_a_compiler_nothing_is_begun(run: Run, checkout: Path, name: str
 def test_a_compiler_that_does_not_run_is_named(run: Run, tools: Path) -> None:
     broken = script(tools / "c++", "echo no such file >&2; exit 1")
     (tools / "cc").symlink_to(broken)
-    done = run("demo")
+    done = run("demo", CXX="c++")
     assert done.returncode == 2
     assert "the compiler" in done.stderr and "does not run: no such file" in done.stderr
 

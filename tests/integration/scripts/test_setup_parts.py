@@ -12,7 +12,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
-from setuplib import host, llama, model, places, process, venv
+from setuplib import host, llama, model, places, process, venv, zig
 from setuplib.console import Console, SetupError, duration, size
 
 from localagent.core.paths import models_dir
@@ -126,6 +126,35 @@ def test_stores_are_kept_only_where_amx_needs_them(
 ) -> None:
     monkeypatch.setattr(llama, "machine", lambda: ["Linux", "x86_64", *lines])
     assert bool(llama._processor_flags()) is kept
+
+
+def test_zig_compiles_unless_another_compiler_is_named(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(sys, "platform", "linux")
+    monkeypatch.setattr(zig.platform, "libc_ver", lambda: ("glibc", "2.36"))
+    monkeypatch.setattr(zig.platform, "machine", lambda: "x86_64")
+    monkeypatch.delenv("CC", raising=False)
+    monkeypatch.delenv("CXX", raising=False)
+    found = llama.compiler("none")
+    assert found.zig == places.builds() / "zig" and found.version.startswith("ziglang==")
+    monkeypatch.setenv("CXX", str(script := tmp_path / "cxx"))
+    monkeypatch.setenv("CC", str(script))
+    script.write_text("#!/bin/sh\necho mine 1.0\n")
+    script.chmod(0o755)
+    assert llama.compiler("none") == host.Compiler(str(script), str(script), "mine 1.0\n")
+
+
+@pytest.mark.parametrize(
+    ("libc", "machine", "kind"),
+    [("musl", "x86_64", "none"), ("glibc", "riscv64", "none"), ("glibc", "x86_64", "cuda")],
+)
+def test_zig_is_not_for_every_machine(
+    monkeypatch: pytest.MonkeyPatch, libc: str, machine: str, kind: str
+) -> None:
+    monkeypatch.setattr(zig.platform, "libc_ver", lambda: (libc, "1"))
+    monkeypatch.setattr(zig.platform, "machine", lambda: machine)
+    assert not zig.is_usable(kind)
 
 
 def test_gnu_and_clang_are_told_apart() -> None:
