@@ -86,7 +86,7 @@ def llama_cpp() -> Json:
         "name": "llama.cpp",
         "version": version,  # of llama-cpp-python, which has it in its source
         "licenses": [{"license": {"id": "MIT"}}],
-        "description": f"compiled for glibc 2.28 on x86-64, one plug-in for each level of processor",
+        "description": "compiled for glibc 2.28, one plug-in for each level of processor",
     }
 
 

@@ -58,7 +58,8 @@ class Recipe:
         Python's version is not part of it: the wheel has no extension module (py3-none-PLATFORM).
         """
         compiler = self.compiler
-        facts = [self.version, self.sdist, compiler.version, *([] if compiler.zig else [compiler.c])]
+        facts = [self.version, self.sdist, compiler.version]
+        facts += [] if compiler.zig else [compiler.c]
         facts += [*self.flags, *self.cmake, *(["portable"] if self.portable else machine())]
         facts += [self.gpu_compiler] if self.gpu_compiler else []
         digest = hashlib.sha256("\n".join(facts).encode()).hexdigest()
