@@ -31,6 +31,8 @@ class LoopLimits:
     # What users see of the code in a prompt, on two or three lines: files, and excerpts of each
     places: int = 5
     place_spans: int = 4
+    # Most sources of an answer that share words with it without being named by it
+    sources_by_words: int = 2
     # Most files from earlier prompts that the next prompt names again
     repeated_files: int = 2
     output_chars: int = 4000  # Output of a check that the transcript keeps: the last screen

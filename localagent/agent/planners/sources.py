@@ -1,4 +1,4 @@
-"""The places of an answer: the code that its prompt holds, and the definitions that it names."""
+"""The places of an answer: the code that its prompt holds, and the definitions it is about."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 
 from localagent.agent.limits import LOOP
+from localagent.agent.word_overlap import rarity, share, words
 from localagent.code.symbols import Symbol
 from localagent.core.messages import Part
 
@@ -14,8 +15,8 @@ _MARKED = re.compile(r"`([^`\n]+)`")
 _WORD = re.compile(r"[^\W\d]\w*")
 _NAME = re.compile(r"[^\W\d]\w*(?=\()|[^\W\d]\w*_\w+|_\w+|[A-Z]+[a-z]\w*[A-Z]\w*")
 
-_SHARED = 2
-"""Least number of an answer's names that a definition uses, so that the answer is about it."""
+_SHARED = 3
+"""Least number of words that a definition shares with question and answer to be a source."""
 
 
 def places(parts: Iterable[Part]) -> str:
@@ -33,46 +34,51 @@ def places(parts: Iterable[Part]) -> str:
 
 
 def sources_of(
+    question: str,
     answer: str,
     parts: Sequence[Part],
     symbols: Callable[[str], Sequence[Symbol]],
     lines: Callable[[str], Sequence[str]],
 ) -> list[str]:
-    """The definitions that `answer` names and its prompt holds, as "path:line name".
+    """The definitions that an answer is about and its prompt holds, as "path:line name".
 
-    They come in the answer's order, then the definition that uses the most other names of the
-    answer. A file that the answer names without a definition comes last. `lines` returns the lines
-    of a file.
+    Those that it names come first, in its order, then the functions that share the most words with
+    question and answer. A file that the answer names without a definition comes last. `lines`
+    returns the lines of a file.
     """
     names = _names(answer)
     held: dict[str, list[tuple[int, int]]] = {}
     for part in parts:
         if part.path:
             held.setdefault(part.path, []).extend(part.lines)
-    matches: list[tuple[int, str, str]] = []
+    named: list[tuple[int, str]] = []
+    functions: list[tuple[str, frozenset[str]]] = []
     for path, spans in held.items():
         for symbol in symbols(path):
-            name = symbol.name.rsplit(".", 1)[-1]
-            inside = any(first <= symbol.line <= last for first, last in spans)
-            if inside and name in names:
-                matches.append((names[name], f"{path}:{symbol.line} {symbol.name}", path))
-    others = names.keys() - {text.rsplit(" ", 1)[-1].rsplit(".", 1)[-1] for _, text, _ in matches}
-    used: list[tuple[int, str, str]] = []
-    for path, spans in held.items():
-        for symbol in filter(lambda each: each.is_callable, symbols(path)):
+            text = f"{path}:{symbol.line} {symbol.name}"
             first, last = symbol.line, symbol.end_line
-            if any(start <= first and last <= end for start, end in spans):
-                words = set(_WORD.findall("\n".join(lines(path)[first - 1 : last])))
-                used.append((len(others & words), f"{path}:{first} {symbol.name}", path))
-    shared, text, path = max(used, default=(0, "", ""))
-    if shared >= _SHARED and text not in {each for _, each, _ in matches}:
-        matches.append((len(answer), text, path))
-    covered = {path for _, _, path in matches}
+            if any(start <= first <= end for start, end in spans) and symbol.last in names:
+                named.append((names[symbol.last], text))
+            if symbol.is_callable and any(start <= first and last <= end for start, end in spans):
+                code = "\n".join([symbol.name, *lines(path)[first - 1 : last]])
+                functions.append((text, words(code)))
+    found = [text for _, text in sorted(named)][: LOOP.places - LOOP.sources_by_words]
+    found += _by_words(f"{question} {answer}", functions, set(found))
+    covered = {text.rpartition(" ")[0].rpartition(":")[0] for text in found}
     for path, spans in held.items():
-        file = path.rsplit("/", 1)[-1]
-        if path not in covered and file in answer and spans:
-            matches.append((len(answer) + answer.index(file), f"{path}:{_longest(spans)}", path))
-    return [text for _, text, _ in sorted(matches)][: LOOP.places]
+        if path not in covered and path.rsplit("/", 1)[-1] in answer and spans:
+            found.append(f"{path}:{_longest(spans)}")
+    return found[: LOOP.places]
+
+
+def _by_words(
+    text: str, functions: Sequence[tuple[str, frozenset[str]]], found: set[str]
+) -> list[str]:
+    """The functions with the largest share of the text's words, without those that are found."""
+    query, weight = words(text), rarity([known for _, known in functions])
+    ranked = sorted(functions, key=lambda each: -share(each[1], query, weight))
+    best = [name for name, known in ranked if len(known & query) >= _SHARED]
+    return [name for name in best[: LOOP.sources_by_words] if name not in found]
 
 
 def best_source(parts: Sequence[Part]) -> list[str]:

@@ -225,7 +225,8 @@ def _answer(turn: Turn, named: Sequence[str]) -> Generator[Event, None, Result]:
     text = reply.text.strip()
     yield prompt.answer_event(text, reply.thought)
     lines = cache(lambda path: text_of(turn.services.workspace, path).splitlines())
-    named_places = sources_of(text, prompt.parts, turn.services.index.symbols, lines)
+    symbols = turn.services.index.symbols
+    named_places = sources_of(turn.prompt, text, prompt.parts, symbols, lines)
     named_places = named_places or best_source(prompt.asked.parts)
     return Result("answered", text, sources=tuple(named_places))
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from functools import cached_property, lru_cache
 
 from localagent.agent.repair.parsed_text import Function, ParsedText
-from localagent.agent.repair.suspects import words
+from localagent.agent.word_overlap import words
 
 _SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 _METHODS = 8  # methods without arguments that a value may get: the most frequent of the file

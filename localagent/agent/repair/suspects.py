@@ -20,14 +20,14 @@ from __future__ import annotations
 
 import ast
 import math
-import re
 import textwrap
 from collections import Counter, defaultdict
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from localagent.agent.checks.runner import CheckResult, TestResult
 from localagent.agent.repair.parsed_text import parse
+from localagent.agent.word_overlap import rarity, share, words
 from localagent.code.symbols import Symbol
 
 _FAILING = 8  # failing tests that count; more tests say the same
@@ -52,18 +52,6 @@ _COMPUTING = (
     *(ast.BinOp, ast.BoolOp, ast.UnaryOp, ast.Compare, ast.IfExp, ast.If, ast.For, ast.While),
     *(ast.Try, ast.Raise, ast.Assert, ast.Subscript, ast.comprehension, ast.JoinedStr),
     *(ast.AugAssign, ast.Yield, ast.YieldFrom, ast.Await, ast.Match, ast.Delete),
-)
-
-_WORD = re.compile(r"[A-Za-z_]\w*")
-_PART = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
-_ENDINGS = ("ing", "ed", "es", "s", "e")
-_COMMON = frozenset(
-    (
-        *("an", "and", "are", "as", "assert", "at", "be", "bug", "by", "cls", "do", "does", "don"),
-        *("error", "fix", "fixed", "fixes", "for", "from", "if", "in", "is", "it", "its", "no"),
-        *("not", "of", "on", "or", "py", "self", "test", "tests", "that", "the", "this", "to"),
-        *("use", "when", "with"),
-    )
 )
 
 
@@ -224,37 +212,12 @@ def _add_words(suspects: Sequence[Suspect], task: str, failing: Sequence[TestRes
     messages = words(" ".join(f"{test.message} {test.statement}" for test in failing))
     of_task = words(task)
     both = [name | owner for name, owner in zip(names, owners, strict=True)]
-    of_name, of_code = _rarity(both), _rarity(codes)
+    of_name, of_code = rarity(both), rarity(codes)
     for n, suspect in enumerate(suspects):
         suspect.parts |= {
-            "name and task": _share(names[n], of_task, of_name),
-            "class and task": _share(owners[n], of_task, of_name),
-            "name and tests": _share(both[n], tests, of_name),
-            "code and task": _share(codes[n], of_task, of_code),
-            "code and messages": _share(codes[n], messages, of_code),
+            "name and task": share(names[n], of_task, of_name),
+            "class and task": share(owners[n], of_task, of_name),
+            "name and tests": share(both[n], tests, of_name),
+            "code and task": share(codes[n], of_task, of_code),
+            "code and messages": share(codes[n], messages, of_code),
         }
-
-
-def words(text: str) -> frozenset[str]:
-    """The words of a text and of the names in it, without endings and without common words."""
-    parts = (part.lower() for name in _WORD.findall(text) for part in _PART.findall(name))
-    return frozenset(_stem(part) for part in parts if len(part) > 1 and part not in _COMMON)
-
-
-def _stem(word: str) -> str:
-    for ending in _ENDINGS:
-        if word.endswith(ending) and len(word) - len(ending) >= 3:
-            return word[: -len(ending)]
-    return word
-
-
-def _rarity(groups: Sequence[Collection[str]]) -> Callable[[str], float]:
-    """The weight of a word: the fewer groups have it, the more; 0 if none has it."""
-    counts = Counter(word for group in groups for word in group)
-    return lambda word: math.log(1 + len(groups) / (0.5 + counts[word])) if counts[word] else 0.0
-
-
-def _share(group: Collection[str], query: Collection[str], weight: Callable[[str], float]) -> float:
-    """The share of the query's words that a group has, by weight."""
-    total = sum(map(weight, query))
-    return sum(weight(word) for word in query if word in group) / total if total else 0.0

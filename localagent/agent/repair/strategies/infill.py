@@ -24,8 +24,8 @@ from localagent.agent.repair.candidates import (
 from localagent.agent.repair.infill_prompt import infill_prompt
 from localagent.agent.repair.localize import suspicious_lines
 from localagent.agent.repair.problem import Problem
-from localagent.agent.repair.suspects import words
 from localagent.agent.turn import Turn
+from localagent.agent.word_overlap import words
 from localagent.models.base import Request
 
 _Pick = Callable[[Problem, Board], tuple[str, CheckResult | None]]

@@ -7,6 +7,7 @@ from localagent.agent.planners.sources import best_source, places, sources_of
 from localagent.code.symbols import Symbol
 from localagent.core.messages import Part
 
+ASKED = "Are colors stripped?"
 PARTS = (
     Part("…", "src/click/_compat.py", "a1", ((490, 513), (20, 20))),
     Part("a map without a path"),
@@ -36,7 +37,7 @@ def test_the_code_that_is_read_is_named_with_its_lines() -> None:
 
 def test_definitions_come_in_the_order_of_the_answer() -> None:
     answer = "echo() calls should_strip_ansi, unless a `KeepOpenFile` is given."
-    assert sources_of(answer, PARTS, symbols, lines) == [
+    assert sources_of(ASKED, answer, PARTS, symbols, lines) == [
         "src/click/utils.py:330 echo",
         "src/click/_compat.py:500 should_strip_ansi",
         "src/click/utils.py:335 KeepOpenFile",
@@ -44,28 +45,40 @@ def test_definitions_come_in_the_order_of_the_answer() -> None:
 
 
 def test_a_plain_word_and_code_that_was_not_read_are_no_sources() -> None:
-    assert sources_of("To add a thing, see outside_here.", PARTS, symbols, lines) == []
-    assert sources_of("`add` does it", PARTS, symbols, lines) == ["src/click/_compat.py:491 add"]
+    assert sources_of(ASKED, "To add a thing, see outside_here.", PARTS, symbols, lines) == []
+    assert sources_of(ASKED, "`add` does it", PARTS, symbols, lines) == [
+        "src/click/_compat.py:491 add"
+    ]
 
 
 def test_a_file_without_a_definition_is_named_by_its_first_excerpt() -> None:
     answer = "It is in _compat.py."
-    assert sources_of(answer, PARTS, symbols, lines) == ["src/click/_compat.py:490"]
+    assert sources_of(ASKED, answer, PARTS, symbols, lines) == ["src/click/_compat.py:490"]
 
 
-def test_a_definition_that_uses_the_names_of_an_answer_is_a_source() -> None:
-    answer = "Codes stay if `isatty` or `_is_jupyter` is true."
-    assert sources_of(answer, PARTS, symbols, lines) == [
-        "src/click/_compat.py:500 should_strip_ansi"
-    ]
-    assert sources_of("Codes stay if `isatty` is true.", PARTS, symbols, lines) == []
-    named = sources_of(f"In `should_strip_ansi`: {answer}", PARTS, symbols, lines)
-    assert named == ["src/click/_compat.py:500 should_strip_ansi"]
+def test_the_functions_that_share_most_words_with_question_and_answer_are_sources() -> None:
+    answer = "Codes stay if the stream is a tty or a Jupyter kernel."
+    asked = "When are ANSI codes stripped from a stream?"
+    found = ["src/click/_compat.py:500 should_strip_ansi"]
+    assert sources_of(asked, answer, PARTS, symbols, lines) == found
+    assert sources_of("Why?", "It is so.", PARTS, symbols, lines) == []
+    named = sources_of("Why?", f"In `should_strip_ansi`: {answer}", PARTS, symbols, lines)
+    assert named == found
+
+
+def test_sources_by_words_are_few_and_do_not_displace_those_that_are_named() -> None:
+    code = ["def f(stream, codes, kernel):"] * 100
+    many = [Symbol(f"name_{n}", "function", "a.py", n, n, "") for n in range(1, 9)]
+    part = Part("…", "a.py", "a1", ((1, 50),))
+    answer = "`name_7` and `name_8` read stream, codes and kernel."
+    found = sources_of(ASKED, answer, [part], lambda _: many, lambda _: code)
+    assert [text.rpartition("_")[2] for text in found[:2]] == ["7", "8"]
+    assert len(found) <= 2 + LOOP.sources_by_words
 
 
 def test_an_answer_that_names_nothing_has_the_longest_excerpt_and_not_the_imports() -> None:
     part = Part("…", "src/click/types.py", "c3", ((1, 20), (806, 857)))
     assert best_source([*PARTS, part]) == ["src/click/types.py:806"]
-    assert sources_of("See types.py.", [part], lambda _path: [], lines) == [
+    assert sources_of(ASKED, "See types.py.", [part], lambda _path: [], lines) == [
         "src/click/types.py:806"
     ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from localagent.agent.checks.runner import CheckResult, TestResult
-from localagent.agent.repair.suspects import Evidence, rank_functions, words
+from localagent.agent.repair.suspects import Evidence, rank_functions
 from localagent.code.symbols import Symbol
 
 # Each function has four lines, so that nothing but the evidence differs.
@@ -62,9 +62,3 @@ def test_names_in_the_task_and_in_the_tests_count(more: dict[str, str], task: st
 def test_rare_words_of_messages_count() -> None:
     text = "\n".join(["total = x"] * 20 + ["def gamma():", "    total = tax"])
     assert ranked(ran(*NAMES, message="wrong total of tax"), text=text)[0] == "gamma"
-
-
-def test_words_have_no_endings_and_no_common_words() -> None:
-    assert words("Fixes the parsing of HTTPHeaders in get_header(x)") == {
-        *("pars", "http", "header", "get"),
-    }
