@@ -136,7 +136,7 @@ def _project_check(turn: Turn, share: bool) -> Work:
     if not check:
         raise UsageError(
             "no check was found in this project",
-            "localagent --check CMD names one; localagent config set check CMD keeps it",
+            "--check CMD, or /check CMD in a session, names one",
         )
     allowed = yield from dispatch.permit(turn, "check", "execute", check, check, entered=True)
     if not allowed.allowed:

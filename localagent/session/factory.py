@@ -348,7 +348,8 @@ def _warnings(parts: _Parts) -> list[str]:
         )
     if parts.first and settings.proposed_check:
         warnings.append(
-            f"the project proposes a check; to use this check: --check '{settings.proposed_check}'"
+            f"the project proposes the check {settings.proposed_check!r}; to use it: --check CMD, "
+            "or /check CMD in a session"
         )
     if isinstance(parts.lock, Holder):
         return [*warnings, f"the workspace is in use by {parts.lock}; this session can only read"]

@@ -39,7 +39,7 @@ def baseline_check(turn: Turn) -> Generator[Event, None, tuple[str, CheckResult 
     if not check:
         yield Warned(
             "no check was found, so the result cannot be verified "
-            "(name one: --check CMD, or localagent config set check CMD)"
+            "(name one: --check CMD, or /check CMD in a session)"
         )
         return "", None
     allowed = yield from dispatch.permit(turn, "check", "execute", check, check)

@@ -9,12 +9,12 @@ from contextlib import suppress
 
 from localagent.agent.checks.fork_check import ForkCheck
 from localagent.agent.checks.fork_server import ForkServer, Mode
-from localagent.agent.checks.runner import CheckResult
+from localagent.agent.checks.runner import CheckResult, report_blocked
 from localagent.agent.limits import FORKS
 from localagent.agent.turn import Turn
 from localagent.core.changes import Change
 from localagent.core.errors import SandboxError
-from localagent.core.events import Blocked, CheckStarted, Event, Warned
+from localagent.core.events import CheckStarted, Event
 
 
 class Forks:
@@ -122,9 +122,7 @@ class Forks:
         server, _ = self._running.pop(mode, (None, None))
         blocked = server.close() if server is not None else ""
         if blocked:
-            who = f"small changes under {self._turn.services.redactor.redact(self._check)}"
-            yield Blocked("network", blocked, who)
-            yield Warned(f"the sandbox refused to {blocked} ({who})")
+            yield from report_blocked(self._turn, blocked, f"small changes under {self._check}")
 
 
 def _mode(base: CheckResult) -> Mode:

@@ -10,7 +10,7 @@ import base64
 import json
 import re
 import zlib
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -27,6 +27,10 @@ from localagent.sandbox.base import Command, CommandResult, closed_port_hint
 
 _PROBE_MARK = "LOCALAGENT-PROBE "
 _REPORT_BYTES = 64 << 20
+_NEED_NETWORK = (
+    "tests that need the network fail in the sandbox; "
+    "--check CMD, or /check CMD in a session, can leave them out"
+)
 NOT_WORSE = "the check still fails, but on nothing that passed before"
 UNTESTED = "the check passes, but no test runs the change"
 
@@ -149,12 +153,12 @@ def run_check(
     if done is None:
         done = _run(turn, command, changes, seconds, {})
     if done.blocked:
-        who = f"the command {services.redactor.redact(command)}"
-        yield Blocked("network", done.blocked, who)
-        yield Warned(f"the sandbox refused to {done.blocked} ({who})")
+        yield from report_blocked(turn, done.blocked, f"the command {command}")
     turn.ensure_within_limits()
     result = read_result(command, done, services.redactor.redact, str(services.workspace.root))
     yield from turn.drain_redactions()
+    if not result.ok and done.blocked and turn.ledger.next(_NEED_NETWORK) == 1:
+        yield Warned(_NEED_NETWORK)
     if not result.ok and services.sandbox.confined:
         hint = closed_port_hint(result.output, services.sandbox.ports)
         if hint and turn.ledger.next(hint) == 1:
@@ -170,6 +174,14 @@ def run_check(
         result.output[-LOOP.output_chars :],
     )
     return result
+
+
+def report_blocked(turn: Turn, blocked: str, who: str) -> Iterator[Event]:
+    """Record blocked connections; warn the user about the first ones of a turn only."""
+    who = turn.services.redactor.redact(who)
+    yield Blocked("network", blocked, who)
+    if turn.ledger.next("blocked connections of checks") == 1:
+        yield Warned(f"the sandbox refused to {blocked} ({who})")
 
 
 def _run(

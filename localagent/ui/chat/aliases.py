@@ -7,7 +7,7 @@ ALIASES: dict[str, str] = {
     **dict.fromkeys(("new", "reset"), "clear"),
     **dict.fromkeys(("cost", "usage", "tokens", "stats"), "context"),
     **dict.fromkeys(("settings", "config-show"), "config"),
-    **dict.fromkeys(("test", "lint"), "check"),
+    "test": "check",
     **dict.fromkeys(("themes", "color"), "theme"),
     **dict.fromkeys(("summarize", "compress"), "compact"),
     **dict.fromkeys(("history", "threads"), "sessions"),
@@ -25,7 +25,11 @@ _RULES = "your rules are in AGENTS.md; /init writes one, and # TEXT adds a rule 
 _OWN_TOOLS = "localagent has no MCP servers; localagent docs extending shows how to add a tool"
 
 SENTENCES: dict[str, str] = {
-    **dict.fromkeys(("add", "drop", "ls", "read-only", "mention", "load", "save"), _NAME_FILES),
+    **dict.fromkeys(("add", "drop", "read-only", "mention"), _NAME_FILES),
+    "ls": "localagent picks files for each message; /map lists them, @src/app.py names one",
+    "load": "localagent runs no file of commands; localagent batch carries out many tasks",
+    "save": "every session is stored: /resume continues it, /export FILE writes it",
+    "lint": "!COMMAND runs a linter; /check COMMAND makes it the check of this session",
     **dict.fromkeys(("run", "git", "bash", "shell", "terminal"), "!COMMAND runs in the sandbox"),
     **dict.fromkeys(("ask", "code"), "send the question or the task alone; /mode plan only reads"),
     **dict.fromkeys(("memory", "rules", "remember"), _RULES),
@@ -33,7 +37,9 @@ SENTENCES: dict[str, str] = {
     "skills": "localagent has no skills; localagent docs extending shows how to add commands",
     **dict.fromkeys(("agents", "agent", "bashes", "tasks"), "localagent has no subagents"),
     **dict.fromkeys(("login", "connect"), "localagent needs no account"),
-    **dict.fromkeys(("bug", "feedback"), "nothing is sent; /export FILE writes this session"),
+    **dict.fromkeys(
+        ("bug", "feedback", "report"), "nothing is sent; /export FILE writes this session"
+    ),
     **dict.fromkeys(("share", "unshare"), "nothing leaves this machine; /export FILE writes it"),
     **dict.fromkeys(("rewind", "back", "checkpoint"), "Esc Esc goes back to the last message"),
     **dict.fromkeys(("vim", "vi"), "/config set edit_mode vi; a new session then has vi's keys"),
@@ -54,6 +60,12 @@ SENTENCES: dict[str, str] = {
     **dict.fromkeys(("rename", "title"), "/sessions rename ID TITLE"),
     "hooks": "localagent has no hooks; /check runs the project's check after each change",
     "ide": "localagent works with every editor: it changes files, and you read the diff",
+    **dict.fromkeys(("chat-mode", "ok"), "send the task alone; /mode chooses what needs a yes"),
+    **dict.fromkeys(("map-refresh", "refresh"), "the index follows your files; /index shows it"),
+    **dict.fromkeys(("multiline-mode", "multiline"), "Alt-Enter adds a line"),
+    **dict.fromkeys(("think-tokens", "reasoning-effort"), "/think N: at most N tokens"),
+    **dict.fromkeys(("weak-model", "editor-model"), "/config set roles.small ID"),
+    "copy-context": "/context QUESTION shows the code that the model gets",
     "copy": "select the text in the terminal; /export FILE writes the whole session",
     **dict.fromkeys(("review", "security-review"), "in a shell: localagent review --ask"),
 }

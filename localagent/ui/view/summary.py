@@ -168,8 +168,7 @@ def next_step(event: TurnFinished, *, inside: bool) -> str:
     """Return the one thing that the user may do next, or "" where an error has said it."""
     match event.outcome:
         case "unverified" if not event.check:
-            set_check = "config set check CMD"
-            return f"{'/' if inside else 'localagent '}{set_check} names a check for this project"
+            return f"{'/check' if inside else 'localagent run --check'} CMD names a check"
         case "unverified":
             return "read the diff; a test that runs the new lines would verify them"
         case "unsolved" if inside:

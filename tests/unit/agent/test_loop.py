@@ -6,10 +6,19 @@ from pathlib import Path
 
 import pytest
 
+from localagent.agent.checks.runner import run_check
 from localagent.agent.loop import run_command, run_project_check
 from localagent.agent.turn import Limits, Turn, TurnRequest
 from localagent.core.errors import Interrupted, LimitReached
-from localagent.core.events import Event, Failed, MessageAdded, TurnFinished, TurnStarted
+from localagent.core.events import (
+    Blocked,
+    Event,
+    Failed,
+    MessageAdded,
+    TurnFinished,
+    TurnStarted,
+    Warned,
+)
 from localagent.models.base import Usage
 from localagent.sandbox.base import CommandResult
 from localagent.tools.shell import Shell
@@ -70,8 +79,20 @@ def test_the_check(tmp_path: Path, answer: CommandResult, outcome: str, summary:
 def test_a_project_without_a_check(tmp_path: Path) -> None:
     events = list(run_project_check(turn_in(tmp_path, completed(), check=""), share=False))
     (failed,) = [e for e in events if isinstance(e, Failed)]
-    assert "config set check" in failed.hint
+    assert failed.hint == "--check CMD, or /check CMD in a session, names one"
     assert end(events).outcome == "error"
+
+
+def test_blocked_tests_are_explained_once_a_turn(tmp_path: Path) -> None:
+    refused = CommandResult(1, "1 failed", 0.1, blocked_connections=2)
+    turn = turn_in(tmp_path, refused)
+    events = [event for _ in range(2) for event in run_check(turn, "pytest")]
+    assert len([e for e in events if isinstance(e, Blocked)]) == 2
+    assert [e.text for e in events if isinstance(e, Warned)] == [
+        "the sandbox refused to reach other machines (2 attempts) (the command pytest)",
+        "tests that need the network fail in the sandbox; "
+        "--check CMD, or /check CMD in a session, can leave them out",
+    ]
 
 
 def test_a_denied_check_does_not_run(tmp_path: Path) -> None:

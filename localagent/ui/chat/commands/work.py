@@ -123,12 +123,20 @@ def _planner(chat: LiveChat, name: str) -> Iterator[Item]:
 
 
 def _check(chat: LiveChat, text: str) -> Iterator[Item]:
-    if text not in ("", "fix"):
-        raise UsageError(f"/check takes no argument or the word fix, but got {text!r}")
-    yield from chat.follow(chat.session.run_check(f"/check {text}".strip(), share=bool(text)))
+    fix = text == "fix"
+    session = chat.session
+    before = session.check
+    if text and not fix:
+        session.check = text
+    yield from chat.follow(session.run_check(f"/check {text}".strip(), share=fix))
+    if session.check != before:
+        if chat.outcome in ("error", "refused"):
+            session.check = before
+        else:
+            yield Output("note", f"the check of this session is {text} from now on")
     if chat.outcome != "unsolved" or chat.cancelled:
         return
-    if text:
+    if fix:
         yield from chat.ask(chat.session.services.prompts.text("chat/fix-check"))
     else:
         yield Output("note", "/check fix gives it to the model; Ctrl-O shows the whole output")
@@ -179,8 +187,8 @@ PLANNER = SlashCommand(
 )
 CHECK = SlashCommand(
     "check",
-    "[fix]",
-    "run the project's check; fix: let the model repair it",
+    "[fix|CMD]",
+    "run the project's check; fix: let the model repair it; CMD: check with CMD from now on",
     _check,
     from_words("fix"),
 )

@@ -70,8 +70,20 @@ def test_a_rule_that_denies_it(talk: Callable) -> None:
     assert not of(items, CheckFinished)
 
 
-def test_other_words_are_a_mistake(talk: Callable) -> None:
-    assert "fix" in talk().shown("/check mend").text
+def test_a_command_becomes_the_check_of_the_session(talk: Callable) -> None:
+    one = talk()
+    items = one.enter("/test test -f calc.py")
+    assert of(items, CheckFinished)[0].command == "test -f calc.py"
+    assert of(items, Output)[-1].text == "the check of this session is test -f calc.py from now on"
+    assert of(one.enter("/check"), CheckFinished)[0].command == "test -f calc.py"
+
+
+def test_a_command_that_cannot_start_does_not_become_the_check(talk: Callable) -> None:
+    one = talk()
+    items = one.enter("/check mend")
+    assert "cannot start" in of(items, Failed)[0].message
+    assert not of(items, Output)
+    assert of(one.enter("/check"), CheckFinished)[0].command == "python -m pytest -q"
 
 
 @pytest.mark.parametrize("planner", ["workflow", "react"])

@@ -23,6 +23,8 @@ HABITS = (
     *("exit", "new", "cost", "usage", "tokens", "status", "add", "drop", "ls", "run", "test"),
     *("ask", "code", "architect", "map", "doctor", "settings", "vim", "hooks", "skills", "agents"),
     *("mcp", "memory", "rewind", "share", "approvals", "login", "bug", "quit", "version", "edit"),
+    *("load", "save", "lint", "chat-mode", "ok", "map-refresh", "multiline-mode", "copy-context"),
+    *("weak-model", "think-tokens", "report", "read-only", "reset", "web", "voice", "paste"),
 )
 
 
