@@ -108,6 +108,8 @@ def refusal(decision: Decision) -> RefusedError:
     hint = ""
     if decision.by == "nobody":
         hint = "answer the question in a terminal, name the file in the task, or pass --yes"
+    elif decision.by == "user":
+        hint = "for another change, send the task again and say in it what to do instead"
     return RefusedError(f"{decision.tool} of {decision.subject} was refused{why}", hint)
 
 

@@ -348,7 +348,7 @@ class Renderer:
             self._report.previews.add(event.preview.strip())
 
     def _decision(self, event: Decision) -> None:
-        if event.allowed:
+        if event.allowed or event.by == "user":  # the user's answer is on the screen already
             return
         why = f": {one_line(event.reason)}" if event.reason else ""
         self._print(

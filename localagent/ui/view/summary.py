@@ -125,6 +125,8 @@ def _draw_outcome(screen: Surface, event: TurnFinished, report: TurnReport) -> N
         passes = last is not None and last.ok
         why = "no test runs the change" if passes else "the check fails as it did before"
         words = f"changed, but not verified: {why}"
+    if event.outcome == "solved" and not event.changed:
+        words = "the check passes already; nothing was changed"
     if event.outcome == "answered":
         if event.changed:
             words = f"changed {count(len(event.changed), 'file')}; no check was run"

@@ -50,6 +50,12 @@ def test_files_that_a_command_changed_are_no_success() -> None:
     assert "* changed 2 files; no check was run" in text
 
 
+def test_a_check_that_passed_before_is_not_called_solved() -> None:
+    text = drawn(replace(END, outcome="solved", check="pytest"))
+    assert "the check passes already; nothing was changed" in text
+    assert "solved" not in text
+
+
 def test_what_fails_is_the_workspace_and_no_candidate() -> None:
     """Nothing of a rejected candidate is in the workspace."""
     checks = [
