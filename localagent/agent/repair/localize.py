@@ -51,7 +51,7 @@ def paths_in_task(prompt: str, workspace: Workspace, files: Sequence[str]) -> li
     by_name: dict[str, list[str]] = {}
     for file in files:
         by_name.setdefault(PurePosixPath(file).name, []).append(file)
-    for text in _path_like(prompt):
+    for text in _path_like(prompt, [file for file in files if " " in file]):
         if text.startswith("/") and not text.startswith(str(workspace.root)) and not _exists(text):
             continue  # a URL's path, or a text like "and/or", which is no file here
         path = workspace.relative(text)
@@ -66,10 +66,15 @@ def paths_in_task(prompt: str, workspace: Workspace, files: Sequence[str]) -> li
     return list(paths)
 
 
-def _path_like(prompt: str) -> Iterator[str]:
-    """Texts that may be paths, in order: with a suffix, absolute, or with a slash inside quotes."""
+def _path_like(prompt: str, spaced: Sequence[str]) -> Iterator[str]:
+    """Texts that may be paths, in order: with a suffix, absolute, or with a slash inside quotes.
+
+    `spaced` are the files whose paths have spaces; only such a file's own name is found.
+    """
     text = re.sub(r"\b\w+://\S+", " ", prompt)
-    places = [(m.start(1), m.group(1)) for m in _PATH.finditer(text)]
+    text, spaced_places = _cut_spaced(text, spaced)
+    places = [*spaced_places]
+    places += [(m.start(1), m.group(1)) for m in _PATH.finditer(text)]
     places += [(m.start(1), m.group(1)) for m in _ABSOLUTE.finditer(text)]
     for match in _QUOTED.finditer(text):
         inner = next(g for g in match.groups() if g is not None)
@@ -78,6 +83,17 @@ def _path_like(prompt: str) -> Iterator[str]:
     for _, value in sorted(places):
         if not re.fullmatch(r"[\d.]+|(e\.g|i\.e|etc|vs)\.?\w*", value):
             yield value
+
+
+def _cut_spaced(text: str, files: Sequence[str]) -> tuple[str, list[tuple[int, str]]]:
+    """Blank out the paths and names of these files; return the text, and each position and name."""
+    names = {*files, *(name for file in files if " " in (name := PurePosixPath(file).name))}
+    places: list[tuple[int, str]] = []
+    for name in sorted((name for name in names if name in text), key=len, reverse=True):
+        for match in reversed([*re.finditer(rf"(?<![\w/.-]){re.escape(name)}(?!\w)", text)]):
+            places.append((match.start(), name))
+            text = f"{text[: match.start()]}{' ' * len(name)}{text[match.end() :]}"
+    return text, places
 
 
 def _has_known_suffix(path: str) -> bool:

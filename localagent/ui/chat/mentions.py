@@ -39,10 +39,14 @@ def mentions(workspace: Workspace, text: str) -> Sequence[Completion]:
 
 def missing_mentions(workspace: Workspace, text: str) -> str:
     """Return a warning about files that are named with "@" and do not exist, or ""."""
+    if "@" not in text:
+        return ""
+    files = workspace.files()
+    for spaced in (file for file in files if " " in file):
+        text = text.replace(f"@{spaced}", " ")
     missing = [path for path in _PATH.findall(text) if not _exists(workspace, path)]
     if not missing:
         return ""
-    files = workspace.files()
     names = {path.rsplit("/", 1)[-1]: path for path in reversed(files)}
     near = difflib.get_close_matches(missing[0], files, 1, _SIMILAR)
     near += [names[name] for name in difflib.get_close_matches(missing[0], names, 1, _SIMILAR)]

@@ -56,6 +56,23 @@ def test_the_paths_that_a_task_names(shop: Path, prompt: str, paths: list[str]) 
     assert paths_in_task(prompt, Workspace.open(shop), sorted(FILES)) == paths
 
 
+@pytest.mark.parametrize(
+    ("prompt", "paths"),
+    [
+        ("Fix @shop/my wörk.py, please", ["shop/my wörk.py"]),
+        ('Fix "shop/my wörk.py" and cart.py', ["shop/my wörk.py", "shop/cart.py"]),
+        ("Fix 'my wörk.py'", ["shop/my wörk.py"]),
+        ("Fix wörk.py", ["shop/wörk.py"]),
+        ("Fix shop/amy wörk.py", ["shop/wörk.py"]),
+    ],
+)
+def test_a_name_with_a_space(shop: Path, prompt: str, paths: list[str]) -> None:
+    files = sorted([*FILES, "shop/my wörk.py", "shop/wörk.py"])
+    for path in files:
+        (shop / path).touch()
+    assert paths_in_task(prompt, Workspace.open(shop), files) == paths
+
+
 def test_a_path_outside_is_refused(shop: Path) -> None:
     with pytest.raises(OutsideWorkspace):
         paths_in_task("Change /etc/passwd", Workspace.open(shop), sorted(FILES))

@@ -24,10 +24,13 @@ from localagent.workspace.workspace import Workspace
         ("explain @nowhere/x.toml.", "there is no file nowhere/x.toml"),
         ("write to ada@example.org", ""),
         ("what does @property do?", ""),
+        ("explain @lib/my stock.py", ""),
+        ('explain @"lib/my stock.py"', ""),
+        ("explain @lib/my stack.py", "there is no file lib/my"),
     ],
 )
 def test_a_file_that_does_not_exist_is_reported(tmp_path: Path, text: str, warning: str) -> None:
-    files = ("calc.py", "lib/stock.py")
+    files = ("calc.py", "lib/stock.py", "lib/my stock.py")
     (tmp_path / "lib").mkdir()
     for name in files:
         (tmp_path / name).touch()
