@@ -6,7 +6,7 @@ with a sentence for words that mean nothing here.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from localagent.core.errors import UsageError
@@ -22,6 +22,8 @@ _ONLY_RUN = (*_FORMAT, "--json", "--yes", "--max-seconds", "--max-tokens", "--se
 _NO_ACCOUNT = "no account and no key is needed: the model runs on this machine"
 _NO_SERVERS = "localagent has no MCP servers; localagent docs extending shows how to add a tool"
 _MODES = "--mode plan, ask, auto-edit or auto says what needs no question"
+_CHECK = "--check CMD judges every change; /check CMD in a session sets it"
+_PLAN = "/plan TASK in a session plans first, /plan run carries it out"
 _AUTO = "--mode auto changes files and runs commands in the sandbox; localagent run has --yes"
 
 _COMMANDS: dict[str, str] = {
@@ -77,6 +79,24 @@ _OPTIONS: dict[str, str] = {
     **dict.fromkeys(
         ("--no-git", "--no-auto-commits", "--auto-commits"), "localagent commits only on /commit"
     ),
+    **dict.fromkeys(("--message-file", "-f"), "localagent run - < FILE reads the task from a file"),
+    "--watch-files": 'localagent reads no tasks from comments: localagent "fix @src/app.py"',
+    **dict.fromkeys(("--architect", "--chat-mode", "--edit-format"), _PLAN),
+    **dict.fromkeys(("--test-cmd", "--auto-test", "--test"), _CHECK),
+    **dict.fromkeys(("--lint-cmd", "--auto-lint", "--lint"), _CHECK),
+    "--commit": _COMMANDS["commit"],
+    "--undo": "localagent undo takes back a turn",
+    "--dry-run": "--mode plan reads only; localagent undo takes back a change",
+    "--list-models": "localagent models lists the models on this machine",
+    **dict.fromkeys(("--map-tokens", "--show-repo-map"), "localagent map shows the repository"),
+    "--restore-chat-history": "localagent --continue continues the last session",
+    **dict.fromkeys(("--load", "--apply"), "localagent batch carries out many tasks"),
+    **dict.fromkeys(("--weak-model", "--editor-model"), "localagent config set roles.small ID"),
+    "--timeout": "--max-seconds N limits localagent run",
+    "--vim": "localagent config set edit_mode vi",
+    **dict.fromkeys(("--dark-mode", "--light-mode"), "/theme in a session picks the colors"),
+    **dict.fromkeys(("--gui", "--browser"), "localagent has no web page, only the terminal"),
+    **dict.fromkeys(("--config", "--env-file"), "settings: localagent docs config"),
     **dict.fromkeys(("--search", "--web-search"), "localagent has no access to the network"),
     "-m": 'write --model ID for a model, or localagent run "…" for a message',
     "--session": "--resume ID continues a session",
@@ -114,6 +134,7 @@ def translate(
             return ["run", *before, *_run_words(rest)]
         return [*before, "--first", *rest]
     if word:
+        _refuse_options(before, options)
         _refuse(word, rest, commands)
     return [*before, *rest]
 
@@ -195,6 +216,25 @@ def _file_hint(word: str) -> str:
     return f'name the file in the task: localagent "fix @{name}"' if Path(name).is_file() else ""
 
 
+def similar_option(option: str, known: Iterable[str]) -> str:
+    """Return "did you mean --check?" for a mistyped option, or ""."""
+    import difflib
+
+    name = option.partition("=")[0]
+    near = difflib.get_close_matches(name, known, 1, 0.75) if name.startswith("--") else []
+    return f"did you mean {near[0]}?" if near else ""
+
+
+def _refuse_options(before: Sequence[str], options: dict[str, bool]) -> None:
+    """Raise UsageError for the first unknown option: the next word is probably its value."""
+    for word in before:
+        name = word.partition("=")[0]
+        known = name in (*options, *_ONLY_RUN, *_PRINT) or name.startswith("-C")
+        if name.startswith("-") and not known:
+            hint = similar_option(name, options) or "see localagent --help"
+            raise UsageError(f"localagent has no option {name}", hint)
+
+
 def _refuse(word: str, rest: Sequence[str], commands: Sequence[str]) -> None:
     """Raise UsageError for an unknown command that deserves more than a list of commands."""
     import difflib
@@ -209,5 +249,5 @@ def _refuse(word: str, rest: Sequence[str], commands: Sequence[str]) -> None:
     hint = _COMMANDS.get(word, "") or _file_hint(word)
     if not hint and (near := difflib.get_close_matches(word, commands, 1, 0.6)):
         hint = f"did you mean {near[0]}?"
-    hint = hint or 'localagent "…" begins with a task; commands: localagent --help'
+    hint = hint or f'localagent run "{word}" carries out a task; commands: localagent --help'
     raise UsageError(f"localagent has no command {word!r}", hint)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from localagent.cli.aliases import option_hint
+from localagent.cli.aliases import option_hint, similar_option
 from localagent.config.kinds import ChoiceKind, Seconds, Whole
 from localagent.config.schema import SETTINGS
 from localagent.core.errors import UsageError
@@ -36,6 +36,16 @@ class Parser(argparse.ArgumentParser):
             raise UsageError(message.partition(" (choose from")[0], task)
         option = message.removeprefix("unrecognized arguments: ").partition(" ")[0]
         raise UsageError(message, option_hint(option) or f"see {self.prog} --help")
+
+    def parse_known_args(self, *args: Any, **more: Any) -> Any:
+        """Parse as argparse does. Raises UsageError for a mistyped option of this command."""
+        parsed, unknown = super().parse_known_args(*args, **more)
+        for word in unknown:
+            if not option_hint(word) and (
+                near := similar_option(word, self._option_string_actions)
+            ):
+                raise UsageError(f"unrecognized arguments: {' '.join(unknown)}", near)
+        return parsed, unknown
 
     def print_help(self, _file: object = None) -> NoReturn:
         """Raise HelpRequest with the help text."""

@@ -80,7 +80,7 @@ def test_a_task_without_a_terminal_is_run() -> None:
         ("pyproject.toml", 'localagent "fix @pyproject.toml"'),
         ("@README.md", 'localagent "fix @README.md"'),
         (".", "localagent -C . works"),
-        ("frobnicate", "begins with a task"),
+        ("frobnicate", 'localagent run "frobnicate"'),
         ("fix the failing test", "quote it: localagent 'fix the failing test'"),
         ("--dangerously-skip-permissions", "--mode auto"),
         ("--yolo 'fix it'", "--mode auto"),
@@ -89,6 +89,19 @@ def test_a_task_without_a_terminal_is_run() -> None:
         ("--image a.png", "no images"),
         ("-m 'fix it'", "--model ID"),
         ("-p x --output-format xml", "text, json"),
+        ("--test-cmd 'pytest -q'", "--check CMD"),
+        ("--architect", "/plan TASK"),
+        ("--watch-files", "@src/app.py"),
+        ("--message-file t.txt", "run - < FILE"),
+        ("--lint", "--check CMD"),
+        ("--commit", "/commit in a session"),
+        ("--list-models x", "localagent models"),
+        ("--dark-mode", "/theme"),
+        ("--vim", "edit_mode vi"),
+        ("--restore-chat-history", "--continue"),
+        ("--chek y", "did you mean --check?"),
+        ("--frob y", "see localagent --help"),
+        ("hi", 'localagent run "hi"'),
     ],
 )
 def test_what_does_not_exist_is_one_sentence(typed: str, hint: str) -> None:
@@ -102,6 +115,18 @@ def test_options_of_others_after_run_name_what_does_it(option: str) -> None:
     with pytest.raises(UsageError) as raised:
         PARSER.parse_args(["run", "fix it", *option.split()])
     assert "--help" not in raised.value.hint
+
+
+def test_an_unknown_option_is_named_and_not_its_value() -> None:
+    with pytest.raises(UsageError, match="no option --frob"):
+        own("--frob value")
+
+
+@pytest.mark.parametrize("line", ["run x --chek y", "run x --chek=y", "--chek 'fix the test'"])
+def test_a_mistyped_option_gets_the_nearest_one(line: str) -> None:
+    with pytest.raises(UsageError) as raised:
+        PARSER.parse_args(shlex.split(own(line)))
+    assert raised.value.hint == "did you mean --check?"
 
 
 def test_commands_and_options_here_are_never_translated_away() -> None:
