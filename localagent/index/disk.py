@@ -129,14 +129,14 @@ class DiskIndex:
     def warning(self) -> str:
         """A message for the user while the index is incomplete, or ""."""
         if self._updater is None:
-            return _so_far(*self._unfinished) if self._unfinished is not None else ""
+            return progress_warning(*self._unfinished) if self._unfinished is not None else ""
         if self._updater.failed:
             return (
                 f"the index cannot be used ({self._updater.failed}):"
                 " only files that you name are found"
             )
         if self._updater.building is not None:
-            return _so_far(*self._updater.building)
+            return progress_warning(*self._updater.building)
         if not self._updater.ready:
             return "the index is still being built: localagent is listing the files"
         return ""
@@ -283,5 +283,8 @@ def _no_piece(_path: str, _line: int) -> None:
     """Return an empty piece, because without an index no definition around a line is known."""
 
 
-def _so_far(done: int, total: int) -> str:
+def progress_warning(done: int, total: int) -> str:
+    """Return the warning about an index that holds `done` of `total` files."""
+    if done >= total:
+        return f"the index is still being built: all {total:,} files are read, but not yet linked"
     return f"the index is still being built, {done:,} of {total:,} files so far"
