@@ -54,6 +54,7 @@ def bundle(console: Console, runner: Runner, arguments: argparse.Namespace) -> i
             found = wheels.collect(
                 runner, tree / "wheels", engine_wheel, arguments.python or PYTHONS, epoch
             )
+            wheels.ensure_portable(runner, python, found)
             result.append(
                 f"{len(found)} wheels for Python {', '.join(arguments.python or PYTHONS)}"
             )

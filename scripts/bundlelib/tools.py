@@ -1,4 +1,4 @@
-"""The tools of the bundle (SBOM, packages) in a virtual environment of their own."""
+"""The tools of the bundle (SBOM, packages, auditwheel) in a virtual environment of their own."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def python(console: Console, runner: Runner) -> Path:
     program, record = folder / "bin/python", folder / "bundle.txt"
     if record.exists() and record.read_bytes() == _LOCK.read_bytes():
         return program
-    with console.step("tools", "installing the tools for SBOM and packages") as result:
+    with console.step("tools", "installing the tools for SBOM, packages and wheels") as result:
         shutil.rmtree(folder, ignore_errors=True)
         env = os.environ.copy()
         runner.must([places.PYTHON, "-m", "venv", folder], env, "no environment for the tools")
@@ -27,5 +27,5 @@ def python(console: Console, runner: Runner) -> Path:
         command += ["--only-binary", ":all:", "--progress-bar", "off", "--requirement", _LOCK]
         runner.must(command, env, "the tools of the bundle could not be installed")
         shutil.copy(_LOCK, record)
-        result.append("cyclonedx-bom and nfpm, locked by hash")
+        result.append("cyclonedx-bom, nfpm and auditwheel, locked by hash")
     return program

@@ -13,11 +13,13 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from setuplib import places, venv
+from setuplib.console import SetupError
 from setuplib.process import Runner
 
 _LOCKS = ("runtime", "sample", "bundle-pip")
 # Newer tags do not include older ones.
 _GLIBC = ("2_28", "2_27", "2_26", "2_24", "2_17", "2_12", "2_5")
+_AUDITED = re.compile(r'following\s+platform\s+tag:\s+"manylinux_2_(\d+)_x86_64"')
 _REQUIREMENT = re.compile(r"^([A-Za-z0-9._-]+)==([^\s;\\]+)\s*(;[^\\]*)?", re.M)
 
 
@@ -42,6 +44,23 @@ def collect(
     text = "".join(requirements(locks, found))
     (folder.parent / "requirements.txt").write_text(text, encoding="utf-8")
     return found
+
+
+def ensure_portable(runner: Runner, tools: Path, found: Sequence[Path]) -> None:
+    """Raise SetupError for a wheel that needs a newer glibc, or a library that RHEL 8 lacks.
+
+    auditwheel reads this from the wheel's libraries. `tools` is the Python that has auditwheel.
+    """
+    for wheel in found:
+        if wheel.name.endswith("-any.whl"):
+            continue
+        command = [tools, "-m", "auditwheel", "show", wheel]
+        failed = f"auditwheel cannot read {wheel.name}"
+        report = "\n".join(runner.must(command, places.environment(), failed))
+        tag = _AUDITED.search(report)
+        if tag is None or int(tag[1]) > 28:
+            reason = f"{wheel.name} needs newer system libraries than those of manylinux_2_28"
+            raise SetupError(reason, "the log names them", str(runner.log_path))
 
 
 def split(lock: str, name: str) -> tuple[str, str]:

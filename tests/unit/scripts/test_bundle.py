@@ -107,6 +107,29 @@ def test_requirements_have_markers_and_the_hashes_of_the_wheels(load: Load, tmp_
     ]
 
 
+def test_a_wheel_for_a_newer_system_is_refused(load: Load, tmp_path: Path) -> None:
+    wheels, report = load("wheels"), ""
+    setup_error = sys.modules["setuplib.console"].SetupError
+    audited = []
+
+    class Tools:
+        log_path = tmp_path / "log"
+
+        def must(self, command: list[object], env: object, failed: str) -> list[str]:
+            audited.append(command[-1])
+            return report.splitlines()
+
+    found = [Path("plain-3-py3-none-any.whl"), Path("toy-1-py3-none-linux_x86_64.whl")]
+    for tag in ("manylinux_2_5_x86_64", "manylinux_2_28_x86_64"):
+        report = f'is consistent with the\nfollowing platform tag:\n"{tag}".\n'
+        wheels.ensure_portable(Tools(), tmp_path, found)
+    assert audited == found[1:] * 2
+    for tag in ("manylinux_2_34_x86_64", "linux_x86_64"):
+        report = f'is consistent with the\nfollowing platform tag:\n"{tag}".\n'
+        with pytest.raises(setup_error, match=r"toy-1-py3-none-linux_x86_64\.whl needs newer"):
+            wheels.ensure_portable(Tools(), tmp_path, found)
+
+
 def test_a_portable_wheel_does_not_depend_on_the_machine(
     load: Load, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
