@@ -21,6 +21,9 @@ CMAKE = (
     *("-DGGML_NATIVE=OFF", "-DGGML_BACKEND_DL=ON", "-DGGML_CPU_ALL_VARIANTS=ON"),
     # Symbols for debuggers would make the plug-ins five times as large.
     *("-DCMAKE_SHARED_LINKER_FLAGS=-s", "-DCMAKE_MODULE_LINKER_FLAGS=-s"),
+    # The plug-ins lie beside the libraries that they need. CMake would link them with the path of
+    # the build folder, and then blank it: its length would change the bytes.
+    *("-DCMAKE_INSTALL_RPATH=$ORIGIN", "-DCMAKE_BUILD_WITH_INSTALL_RPATH=ON"),
 )
 
 

@@ -189,7 +189,8 @@ def compile_wheel(plan: Recipe, folder: Path, console: Console, runner: Runner) 
         kept = wheel.replace(folder / wheel.name)
         _tidy(folder.parent)
         kind = gpu.chosen()
-        what = "this processor" if kind == "none" else f"this processor and {kind}"
+        what = "any x86-64 processor" if plan.portable else "this processor"
+        what += "" if plan.portable or kind == "none" else f" and {kind}"
         result.append(f"compiled for {what}, {size(kept.stat().st_size)}")
     return kept
 
