@@ -7,6 +7,7 @@ Only the local repository is read, and the index keeps only the words of a messa
 
 from __future__ import annotations
 
+import math
 import os
 import re
 import sqlite3
@@ -113,7 +114,7 @@ def similar_commits(db: sqlite3.Connection, query: Query) -> dict[int, SimilarCo
     if not match:
         return {}
     rows = db.execute(
-        "SELECT files.id, score / sqrt(commits.files), commits.hash FROM"
+        "SELECT files.id, score, commits.files, commits.hash FROM"
         " (SELECT rowid AS id, -bm25(commit_words) AS score FROM commit_words"
         f" WHERE commit_words MATCH ? ORDER BY score DESC LIMIT {ALIKE})"
         " JOIN commits USING (id) JOIN commit_files USING (id)"
@@ -121,8 +122,9 @@ def similar_commits(db: sqlite3.Connection, query: Query) -> dict[int, SimilarCo
         (match,),
     )
     by_file: dict[int, list[tuple[float, str]]] = defaultdict(list)
-    for file, score, name in rows:
-        by_file[file].append((score, name))
+    for file, score, files, name in rows:
+        # SQLite before 3.35 has no sqrt().
+        by_file[file].append((score / math.sqrt(files), name))
     found = {}
     for file, scores in by_file.items():
         scores.sort(reverse=True)

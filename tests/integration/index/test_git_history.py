@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sqlite3
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 from index_rows import rows
@@ -48,6 +50,28 @@ def commit(root: Path, message: str, files: dict[str, str]) -> str:
 def found(root: Path, file: Path, query: str) -> list[str]:
     with DiskIndex(Workspace.open(root), file) as index:
         return [hit.path for hit in index.search(query)]
+
+
+MATHEMATICS = {"sqrt", "log", "ln", "exp", "pow", "power", "ceil", "floor", "mod"}
+
+
+def test_a_sqlite_without_mathematics_is_enough(
+    root: Path, file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """RHEL 8 and 9 have SQLite 3.26 and 3.34; mathematical functions came with 3.35."""
+    connect = sqlite3.connect
+
+    def without_mathematics(*words: Any, **settings: Any) -> sqlite3.Connection:
+        def allow(action: int, _: str | None, name: str | None, *__: str | None) -> int:
+            is_new = action == sqlite3.SQLITE_FUNCTION and name in MATHEMATICS
+            return sqlite3.SQLITE_DENY if is_new else sqlite3.SQLITE_OK
+
+        database: sqlite3.Connection = connect(*words, **settings)
+        database.set_authorizer(allow)
+        return database
+
+    monkeypatch.setattr(sqlite3, "connect", without_mathematics)
+    assert found(root, file, "leap years are miscounted") == ["src/dates.py"]
 
 
 def test_a_file_is_found_by_what_was_said_of_its_change(root: Path, file: Path) -> None:
