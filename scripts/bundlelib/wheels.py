@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import operator
 import re
 import shutil
 import tempfile
@@ -19,6 +20,15 @@ from setuplib.process import Runner
 _LOCKS = ("runtime", "sample", "bundle-pip")
 # Newer tags do not include older ones.
 _GLIBC = ("2_28", "2_27", "2_26", "2_24", "2_17", "2_12", "2_5")
+_PYTHON = re.compile(r"python_(?:full_)?version\s*(<=|<|>=|>|==|!=)\s*'([0-9.]+)'")
+_COMPARE = {
+    "<": operator.lt,
+    "<=": operator.le,
+    ">": operator.gt,
+    ">=": operator.ge,
+    "==": operator.eq,
+    "!=": operator.ne,
+}
 _AUDITED = re.compile(r'following\s+platform\s+tag:\s+"manylinux_2_(\d+)_x86_64"')
 _REQUIREMENT = re.compile(r"^([A-Za-z0-9._-]+)==([^\s;\\]+)\s*(;[^\\]*)?", re.M)
 
@@ -32,9 +42,9 @@ def collect(
     with tempfile.TemporaryDirectory() as name:
         files, sources = Path(name, "wheels.txt"), Path(name, "sources.txt")
         with_wheel, without = split("".join(locks), venv.SOURCE_ONLY)
-        files.write_text(with_wheel, encoding="utf-8")
         sources.write_text(without, encoding="utf-8")
         for python in pythons:
+            files.write_text(for_python(with_wheel, python), encoding="utf-8")
             _download(runner, folder, files, python)
         names = ["--require-hashes", "--no-binary", venv.SOURCE_ONLY, "--requirement", sources]
         _build(runner, folder, names, epoch)
@@ -68,6 +78,19 @@ def split(lock: str, name: str) -> tuple[str, str]:
     entries = re.split(r"(?m)^(?=[A-Za-z0-9])", lock)
     chosen = [entry for entry in entries if entry.startswith(f"{name}==")]
     return "".join(entry for entry in entries if entry not in chosen), "".join(chosen)
+
+
+def for_python(lock: str, python: str) -> str:
+    """The lock, with each condition on Python's version as true or false as for `python`.
+
+    `pip download --python-version` evaluates these conditions for the Python that runs pip.
+    """
+
+    def decide(condition: re.Match[str]) -> str:
+        found, named = (tuple(map(int, text.split("."))) for text in (python, condition[2]))
+        return f"python_version {'>=' if _COMPARE[condition[1]](found, named) else '<'} '3'"
+
+    return _PYTHON.sub(decide, lock)
 
 
 def _download(runner: Runner, folder: Path, lock: Path, python: str) -> None:

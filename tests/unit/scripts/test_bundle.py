@@ -15,6 +15,7 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+from packaging.requirements import Requirement
 
 SCRIPTS = Path(__file__).resolve().parents[3] / "scripts"
 EPOCH = 1_700_000_000
@@ -105,6 +106,21 @@ def test_requirements_have_markers_and_the_hashes_of_the_wheels(load: Load, tmp_
         f"toy-pack==1.2 ; python_full_version < '3.13' --hash=sha256:{sums[0]} "
         f"--hash=sha256:{sums[1]}\n",
     ]
+
+
+@pytest.mark.parametrize("python", ["3.11", "3.12", "3.13"])
+def test_packages_are_downloaded_for_another_python(python: str, load: Load) -> None:
+    """pip evaluates conditions for the Python that it runs in."""
+    lock = (
+        "plain==3 ; python_full_version < '3.12' \\\n    --hash=sha256:cc\n"
+        "plain==4 ; python_full_version >= '3.12' and sys_platform != 'win32' \\\n    --hash=x\n"
+        "colorama==1 ; sys_platform == 'win32' \\\n    --hash=sha256:dd\n"
+        "always==1 \\\n    --hash=sha256:ee\n"
+    )
+    entries = load("wheels").for_python(lock, python).split(" \\\n")
+    names = [Requirement(entry.rpartition("\n")[2]) for entry in entries[:-1]]
+    found = [str(each.specifier) for each in names if not each.marker or each.marker.evaluate()]
+    assert found == ["==3" if python == "3.11" else "==4", "==1"]
 
 
 def test_a_wheel_for_a_newer_system_is_refused(load: Load, tmp_path: Path) -> None:
