@@ -43,11 +43,13 @@ if [ $action = rollback ]; then
   exit
 fi
 
+missing="no Python 3.11, 3.12 or 3.13 was found; name one with --python"
+[ -z "$python" ] || missing="$python does not start as Python 3.11, 3.12 or 3.13"
 for name in ${python:-python3.13 python3.12 python3.11 python3}; do
   "$name" -I -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null && python=$name && break
   python=
 done
-[ -n "$python" ] || fail "no Python 3.11, 3.12 or 3.13 was found; name one with --python"
+[ -n "$python" ] || fail "$missing"
 version=$(cd "$here/wheels" && echo localagent-*.whl | cut -d- -f2)-$(sha256sum < "$here/requirements.txt" | cut -c1-8)
 target=$prefix/$version
 mkdir -p "$prefix/bin"
@@ -55,10 +57,11 @@ if [ ! -e "$target/complete" ]; then
   rm -rf "$target"
   grep -qsxF "$version" "$versions" || echo "$version" >> "$versions"
   "$python" -I -m venv --without-pip "$target"
-  "$target/bin/python" -I "$(echo "$here"/wheels/pip-*.whl)/pip" --isolated --disable-pip-version-check --no-cache-dir \
-    install --quiet --no-index --no-deps --only-binary :all: --require-hashes \
-    --find-links "$here/wheels" --requirement "$here/requirements.txt" ||
-    { rm -rf "$target"; fail "pip refused the packages; nothing was installed"; }
+  pip() { "$target/bin/python" -I "$(echo "$here"/wheels/pip-*.whl)/pip" --isolated --disable-pip-version-check "$@"; }
+  refuse() { rm -rf "$target"; fail "pip refused the packages; nothing was installed"; }
+  pip install --quiet --no-cache-dir --no-index --no-deps --only-binary :all: --require-hashes \
+    --find-links "$here/wheels" --requirement "$here/requirements.txt" || refuse
+  report=$(pip check) || { echo "$report" >&2; refuse; }
   touch "$target/complete"
 fi
 current=$(version_of current)

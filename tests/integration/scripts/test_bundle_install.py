@@ -27,11 +27,15 @@ def main():
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="install.sh is for Linux")
 
 
-def write_wheel(folder: Path, name: str, version: str, files: dict[str, bytes]) -> Path:
+def write_wheel(
+    folder: Path, name: str, version: str, files: dict[str, bytes], needs: str = ""
+) -> Path:
     about = f"{name}-{version}.dist-info"
+    metadata = f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n"
+    metadata += f"Requires-Dist: {needs}\n" if needs else ""
     files = {
         **files,
-        f"{about}/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n".encode(),
+        f"{about}/METADATA": metadata.encode(),
         f"{about}/WHEEL": b"Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
         f"{about}/entry_points.txt": b"[console_scripts]\nlocalagent = localagent:main\n",
     }
@@ -47,12 +51,12 @@ def write_wheel(folder: Path, name: str, version: str, files: dict[str, bytes]) 
     return wheel
 
 
-def make_bundle(tmp_path: Path, version: str) -> Path:
+def make_bundle(tmp_path: Path, version: str, needs: str = "") -> Path:
     """A bundle with localagent as a program of ten lines, pip, and a model of four bytes."""
     bundle = tmp_path / f"bundle-{version}"
     (bundle / "wheels").mkdir(parents=True)
     code = PROGRAM.format(version=version).encode()
-    wheel = write_wheel(bundle / "wheels", "localagent", version, {"localagent.py": code})
+    wheel = write_wheel(bundle / "wheels", "localagent", version, {"localagent.py": code}, needs)
     pip = metadata.distribution("pip")
     with zipfile.ZipFile(bundle / "wheels" / f"pip-{pip.version}-py3-none-any.whl", "w") as archive:
         for path in pip.files or ():
@@ -127,6 +131,19 @@ def test_a_changed_wheel_is_not_installed(tmp_path: Path) -> None:
     assert installed(prefix) == "1.0"
 
 
+def test_a_bundle_without_a_package_is_not_installed(tmp_path: Path) -> None:
+    """A bundle may lack a package for one version of Python only."""
+    old, new = make_bundle(tmp_path, "1.0"), make_bundle(tmp_path, "2.0", needs="absent>=1")
+    prefix = tmp_path / "opt"
+    run(tmp_path, old, "--prefix", str(prefix), "--no-models")
+    before = sorted(prefix.iterdir())
+    text = run(tmp_path, new, "--prefix", str(prefix))
+    assert "localagent 2.0 requires absent, which is not installed" in text
+    assert "pip refused the packages; nothing was installed" in text
+    assert sorted(prefix.iterdir()) == before
+    assert installed(prefix) == "1.0"
+
+
 def test_all_users_can_run_what_root_installs(tmp_path: Path) -> None:
     """Hardened systems give root the umask 077."""
     bundle, prefix = make_bundle(tmp_path, "1.0"), tmp_path / "opt"
@@ -141,5 +158,6 @@ def test_what_cannot_be_installed_is_said(tmp_path: Path) -> None:
     assert "usage: sh install.sh" in run(tmp_path, bundle, "--prefix")
     assert "usage: sh install.sh" in run(tmp_path, bundle, "--what")
     assert "HOME is not set" in run(tmp_path, bundle, HOME="")
-    assert "no Python 3.11, 3.12 or 3.13 was found" in run(tmp_path, bundle, "--python", "false")
+    text = run(tmp_path, bundle, "--python", "false")
+    assert "false does not start as Python 3.11, 3.12 or 3.13" in text
     assert sorted(path.name for path in tmp_path.iterdir()) == ["bundle-1.0"]
