@@ -54,10 +54,8 @@ def _findings(root: Path) -> Iterator[_Finding]:
     if _text(root / "proc/sys/crypto/fips_enabled") == "1":
         line = "FIPS mode is on: localagent uses only SHA-2 for what counts"
         yield "fips", True, line, None
-    for file, name in _CONTAINERS.items():
-        if (root / file.lstrip("/")).exists():
-            line = f"this is a container ({name}): it may forbid namespaces"
-            yield "container", name, line, None
+    if name := _container(root):
+        yield "container", name, f"this is a container ({name}): it may forbid namespaces", None
 
 
 def _namespaces(root: Path) -> Iterator[_Finding]:
@@ -69,6 +67,15 @@ def _namespaces(root: Path) -> Iterator[_Finding]:
                 f"landlock or seccomp; {key} must be larger for an overlay of the workspace"
             )
             yield key, 0, f"{key} = 0 (a STIG sets this)", DoctorProblem(what, hint, fatal=False)
+
+
+def _container(root: Path) -> str:
+    """The kind of container, or "". A read-only root of podman has only the variable."""
+    for file, name in _CONTAINERS.items():
+        if (root / file.lstrip("/")).exists():
+            return name
+    variables = _text(root / "proc/self/environ").split("\0")
+    return next((each[10:] for each in variables if each.startswith("container=")), "")
 
 
 def _ptrace(root: Path) -> Iterator[_Finding]:

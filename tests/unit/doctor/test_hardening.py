@@ -74,3 +74,11 @@ def test_a_stig_system(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_container_is_named(file: str, name: str, tmp_path: Path) -> None:
     part = hardening_part(system(tmp_path, **{file: ""}))
     assert part.data == {"container": name}
+
+
+def test_a_read_only_container_is_named(tmp_path: Path) -> None:
+    """podman --read-only covers /run/.containerenv by an empty /run."""
+    part = hardening_part(system(tmp_path, proc__self__environ="HOME=/\0container=podman\0A=1\0"))
+    assert part.data == {"container": "podman"}
+    part = hardening_part(system(tmp_path, proc__self__environ="HOME=/\0my_container=x\0"))
+    assert part.data == {}
