@@ -29,6 +29,7 @@ _COMPARE = {
     "==": operator.eq,
     "!=": operator.ne,
 }
+_LIBRARY = re.compile(r"\.so(?:\.|$)")
 _AUDITED = re.compile(r'following\s+platform\s+tag:\s+"manylinux_2_(\d+)_x86_64"')
 _REQUIREMENT = re.compile(r"^([A-Za-z0-9._-]+)==([^\s;\\]+)\s*(;[^\\]*)?", re.M)
 
@@ -62,8 +63,9 @@ def ensure_portable(runner: Runner, tools: Path, found: Sequence[Path]) -> None:
     auditwheel reads this from the wheel's libraries. `tools` is the Python that has auditwheel.
     """
     for wheel in found:
-        if wheel.name.endswith("-any.whl"):
-            continue
+        with zipfile.ZipFile(wheel) as archive:
+            if not any(_LIBRARY.search(name) for name in archive.namelist()):
+                continue
         command = [tools, "-m", "auditwheel", "show", wheel]
         failed = f"auditwheel cannot read {wheel.name}"
         report = "\n".join(runner.must(command, places.environment(), failed))
