@@ -74,9 +74,9 @@ def _examined(report: Report) -> tuple[bool, str]:
 
 
 def _tested(kind: KindReport) -> tuple[str, bool, str]:
+    from localagent.doctor.sandboxes import escape_summary
+
     name = f"sandbox {kind.name}"
     if not kind.canaries:
         return name, False, kind.reason
-    opened = ", ".join(kind.open)
-    text = f"{len(kind.canaries)} escape tests, {len(kind.out)} got out"
-    return name, not kind.out, text + (f"; this kind does not hold {opened}" if opened else "")
+    return name, not kind.out, escape_summary(kind)

@@ -146,10 +146,14 @@ def _line(kind: KindReport, *, canaries: bool) -> str:
         return f"{kind.name}{banned} works"
     if not kind.canaries:
         return f"{kind.name}{banned} works, but its escape tests could not run: {kind.reason}"
+    return f"{kind.name}{banned} works; {escape_summary(kind)}"
+
+
+def escape_summary(kind: KindReport) -> str:
+    """The results of the escape tests, such as "169 escape tests, all denied"."""
     opened = sum(kind.open.values())
-    made = len(kind.canaries) - opened
     denied = f"{len(kind.out)} got out" if kind.out else "all denied"
-    line = f"{kind.name}{banned} works; {made} escape tests, {denied}"
+    line = f"{len(kind.canaries) - opened} escape tests, {denied}"
     if not opened:
         return line
     topics = ", ".join(f"{count} of {topic}" for topic, count in kind.open.items())
