@@ -32,10 +32,11 @@ _LINKS = {
     "/usr/bin/localagent": f"{_HOME}/program/bin/localagent",
     "/usr/share/man/man1/localagent.1": f"{_HOME}/program/current/share/man/man1/localagent.1",
 }
-_PYTHONS = {
-    "deb": ["python3 (>= 3.11)", "python3 (<< 3.14)"],
-    "rpm": ["(python3.12 or python3.11 or python3.13)"],
+_NEEDS = {
+    "deb": ["python3 (>= 3.11)", "python3 (<< 3.14)", "libstdc++6"],
+    "rpm": ["(python3.12 or python3.11 or python3.13)", "libstdc++"],
 }
+"""Packages of the system. NumPy needs libstdc++, which needs libgcc; so do some other wheels."""
 
 
 def make(
@@ -89,7 +90,7 @@ def settings(tree: Path, extra: dict[str, Path], kind: str, epoch: int) -> dict[
         "description": "A terminal coding agent that runs a local model and has no network",
         "license": "MIT",
         "mtime": moment,
-        "depends": _PYTHONS[kind],
+        "depends": _NEEDS[kind],
         "contents": [
             *(_entry(moment, target, src=str(path)) for target, path in files.items()),
             *(_entry(moment, target, 0o755, type="dir") for target in _with_parents(folders)),
