@@ -23,7 +23,7 @@ CMAKE = (
     *("-DCMAKE_SHARED_LINKER_FLAGS=-s", "-DCMAKE_MODULE_LINKER_FLAGS=-s"),
     # The plug-ins lie beside the libraries that they need. CMake would link them with the path of
     # the build folder, and then blank it: its length would change the bytes.
-    *("-DCMAKE_INSTALL_RPATH=$ORIGIN", "-DCMAKE_BUILD_WITH_INSTALL_RPATH=ON"),
+    *("-DCMAKE_INSTALL_RPATH=$ORIGIN", "-DCMAKE_BUILD_RPATH_USE_ORIGIN=ON"),
 )
 
 

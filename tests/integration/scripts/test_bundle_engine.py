@@ -17,6 +17,9 @@ CMAKE = Path(sys.executable).with_name("cmake")
 PROJECT = """
 cmake_minimum_required(VERSION 3.21)
 project(toy C)
+# As llama-cpp-python does; it overrides the same variables of the command line.
+set(CMAKE_BUILD_WITH_INSTALL_RPATH FALSE)
+set(CMAKE_INSTALL_RPATH_USE_LINK_PATH TRUE)
 add_library(base SHARED base.c)
 add_library(plugin MODULE plugin.c)
 target_link_libraries(plugin PRIVATE base)
