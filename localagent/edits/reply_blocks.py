@@ -1,4 +1,4 @@
-"""Parse the edits in a model's reply: fenced blocks, code, whole files, search/replace blocks.
+"""Parse the edits in a model's reply: fenced blocks, code, search/replace blocks.
 
 The parser is lenient in form: fences may be missing or unclosed, prose may surround the blocks,
 and paths may stand in headings. It does not guess: for an ambiguous reply, it raises an EditError
@@ -37,9 +37,6 @@ _HEADING = re.compile(
     re.I,
 )
 _QUOTED = re.compile(r"`([^`\s]+)`")
-_COMMENT = re.compile(
-    r"^\s*(?:#|//|--|;|/\*|<!--)\s*(?:file(?:name)?|path)?\s*:?\s*(\S+?)\s*(?:\*/|-->)?$", re.I
-)
 _NAMES = ("makefile", "dockerfile", "rakefile", "gemfile", "license", "procfile", "jenkinsfile")
 
 
@@ -197,14 +194,6 @@ class SearchReplace:
     replace: str
 
 
-@dataclass(frozen=True, slots=True)
-class FileBlock:
-    """The content of one whole file. `path` is None if the reply names no file."""
-
-    path: str | None
-    content: str
-
-
 def code(reply: str, opened: bool = False) -> str:
     r"""The code in a reply to a request for one piece of code; "" if there is none.
 
@@ -220,26 +209,6 @@ def code(reply: str, opened: bool = False) -> str:
     if blocks:
         return max(blocks, key=len)
     return _without_prose(reply)
-
-
-def whole_files(reply: str) -> list[FileBlock]:
-    """The whole files in a reply: its fenced blocks.
-
-    The path is in the info string, in the line above the block, or in a comment in the block's
-    first line. Such a comment is not part of the file.
-    """
-    lines = reply.split("\n")
-    result = []
-    previous_end = 0
-    for block in fences(reply):
-        path = _info_path(block.info) or _path_above(lines[previous_end : block.start])
-        content = block.body
-        if path is None:
-            path, content = _path_inside(block)
-        previous_end = block.end
-        if content.strip() or path:
-            result.append(FileBlock(path, content))
-    return result
 
 
 def search_replace_blocks(reply: str) -> list[SearchReplace]:
@@ -345,18 +314,6 @@ def _path_above(lines: Sequence[str]) -> str | None:
         quoted = [path for path in _QUOTED.findall(line) if _is_path(path)]
         return quoted[0] if len(quoted) == 1 else None
     return None
-
-
-def _path_inside(block: Fence) -> tuple[str | None, str]:
-    """The path in a comment in the block's first line, and the block without this line.
-
-    Without such a comment, returns None and the whole block.
-    """
-    first, _, rest = block.body.partition("\n")
-    match = _COMMENT.match(first)
-    if match and _is_path(match.group(1)):
-        return match.group(1), rest.lstrip("\n")
-    return None, block.body
 
 
 # Prose

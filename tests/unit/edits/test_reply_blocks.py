@@ -10,12 +10,10 @@ from hypothesis import strategies as st
 
 from localagent.core.errors import EditError
 from localagent.edits.reply_blocks import (
-    FileBlock,
     SearchReplace,
     code,
     fences,
     search_replace_blocks,
-    whole_files,
 )
 
 
@@ -76,39 +74,6 @@ class TestCode:
         assert code("I cannot do that.") == ""
 
 
-class TestWholeFiles:
-    @pytest.mark.parametrize(
-        "reply",
-        [
-            "### `src/a.py`\n\n```python\nx\n```",
-            "**src/a.py**\n```python\nx\n```",
-            "src/a.py\n```\nx\n```",
-            "File: src/a.py\n```\nx\n```",
-            "Here is the new `src/a.py`:\n\n```python\nx\n```",
-            "```python src/a.py\nx\n```",
-            "```python:src/a.py\nx\n```",
-            '```python title="src/a.py"\nx\n```',
-            "```python\n# src/a.py\nx\n```",
-            "```js\n// file: src/a.py\n\nx\n```",
-            "1. **`src/a.py`**:\n```\nx",
-        ],
-    )
-    def test_paths(self, reply: str) -> None:
-        assert whole_files(reply) == [FileBlock("src/a.py", "x\n")]
-
-    def test_several(self) -> None:
-        reply = "a.py\n```\n1\n```\nand\n\nMakefile:\n```\n2\n```\n```\n3\n```"
-        assert whole_files(reply) == [
-            FileBlock("a.py", "1\n"),
-            FileBlock("Makefile", "2\n"),
-            FileBlock(None, "3\n"),
-        ]
-
-    @pytest.mark.parametrize("line", ["Here is the code:", "This uses `os` and `re`.", "# Heading"])
-    def test_no_path(self, line: str) -> None:
-        assert whole_files(f"{line}\n```python\nx\n```") == [FileBlock(None, "x\n")]
-
-
 BLOCK = "<<<<<<< SEARCH\na\n=======\nb\n>>>>>>> REPLACE\n"
 
 
@@ -138,6 +103,12 @@ class TestSearchReplace:
             f"```python x/a.py\n{BLOCK}```",
             f"In `x/a.py`:\n\n```\n{BLOCK}```",
             BLOCK.replace("SEARCH", "SEARCH x/a.py"),
+            f"### `x/a.py`\n\n```python\n{BLOCK}```",
+            f"**x/a.py**\n```python\n{BLOCK}```",
+            f"File: x/a.py\n```\n{BLOCK}```",
+            f"```python:x/a.py\n{BLOCK}```",
+            f'```python title="x/a.py"\n{BLOCK}```',
+            f"1. **`x/a.py`**:\n```\n{BLOCK}",
         ],
     )
     def test_path(self, reply: str) -> None:
@@ -200,7 +171,6 @@ def test_any_reply_is_read_or_refused(lines: list[str]) -> None:
     reply = "\n".join(lines)
     code(reply)
     code(reply, opened=True)
-    whole_files(reply)
     try:
         search_replace_blocks(reply)
     except EditError as error:
