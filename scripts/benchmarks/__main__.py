@@ -17,6 +17,7 @@ import localize
 import logs
 import mutants
 import questions
+import review
 import sandbox
 import scenarios
 import startup
@@ -24,7 +25,7 @@ import terminal
 
 _ALL = (
     *(actions, audit, batch, bugs, compare, engine, exercises, index, localize, logs, mutants),
-    *(questions, sandbox, scenarios, startup, terminal),
+    *(questions, review, sandbox, scenarios, startup, terminal),
 )
 
 
