@@ -31,9 +31,10 @@ def faults_in(source: str, first: int, last: int, name: str) -> list[Fault]:
     """
     data = source.encode()
     tree = ast.parse(source)
+    dumped = ast.dump(tree)
     by_operator: dict[str, list[Fault]] = {}
     for operator, start, end, new in _changes(tree, data, first, last):
-        fault = _fault(operator, data, start, end, new)
+        fault = _fault(operator, data, dumped, start, end, new)
         if fault is not None:
             by_operator.setdefault(operator, []).append(fault)
     chance = random.Random(name)
@@ -43,11 +44,16 @@ def faults_in(source: str, first: int, last: int, name: str) -> list[Fault]:
     return [group[n] for n in range(longest) for group in groups if n < len(group)]
 
 
-def _fault(operator: str, data: bytes, start: int, end: int, new: bytes) -> Fault | None:
-    """The fault as a change of whole lines; None if the result does not parse or is the same."""
+def _fault(
+    operator: str, data: bytes, dumped: str, start: int, end: int, new: bytes
+) -> Fault | None:
+    """The fault as a change of whole lines; None if the result does not parse or is the same.
+
+    `dumped` is the tree of `data` as text.
+    """
     changed = data[:start] + new + data[end:]
     try:
-        same = ast.dump(ast.parse(changed)) == ast.dump(ast.parse(data))
+        same = ast.dump(ast.parse(changed)) == dumped
     except (SyntaxError, ValueError):
         return None
     if same:
