@@ -213,13 +213,15 @@ def _environment(plan: Recipe, folder: Path) -> dict[str, str]:
     # The names of source files get into the library, and must not depend on the folder.
     prefix = [f"-ffile-prefix-map={folder}=."] if plan.portable else []
     flags = shlex.join([*plan.flags, *prefix])
+    cmake = [*plan.cmake, f"-DCMAKE_PROJECT_llama.cpp_INCLUDE={include}"]
+    cmake += zig.programs(plan.compiler.zig) if plan.compiler.zig else ()
     return {
         **places.environment(),
         "CC": plan.compiler.c,
         "CXX": plan.compiler.cxx,
         "CFLAGS": flags,
         "CXXFLAGS": flags,
-        "CMAKE_ARGS": shlex.join([*plan.cmake, f"-DCMAKE_PROJECT_llama.cpp_INCLUDE={include}"]),
+        "CMAKE_ARGS": shlex.join(cmake),
         "CMAKE_GENERATOR": "Ninja",
         "CMAKE_BUILD_PARALLEL_LEVEL": str(_jobs()),
         "SKBUILD_BUILD_DIR": str(folder / "objects"),

@@ -43,7 +43,7 @@ def compiler(builds: Path) -> host.Compiler:
 
 
 def install(folder: Path, console: Console, runner: Runner) -> None:
-    """Install zig into `folder`, with two scripts, since CMake takes programs without arguments.
+    """Install zig into `folder`, with scripts, since CMake takes programs without arguments.
 
     The folder is removed after the compile: it has 0.5 GB. Raises SetupError.
     """
@@ -57,10 +57,10 @@ def install(folder: Path, console: Console, runner: Runner) -> None:
         hint = "or set CC and CXX to compilers of this machine"
         runner.must(command, places.environment(), "zig could not be installed", hint)
         program = str(folder / "site/ziglang/zig")
-        target = TARGETS[platform.machine()]
-        for name in ("cc", "c++"):
+        target = ("-target", TARGETS[platform.machine()])
+        for name, options in (("ar", ()), ("ranlib", ()), ("cc", target), ("c++", target)):
             script = folder / name
-            words = shlex.join([program, name, "-target", target])
+            words = shlex.join([program, name, *options])
             # zig's cache is removed with the folder.
             cache = shlex.quote(str(folder / "cache"))
             script.write_text(
@@ -70,6 +70,11 @@ def install(folder: Path, console: Console, runner: Runner) -> None:
             )
             script.chmod(0o755)
         result.append(f"{compiler(folder.parent).version.replace('==', ' ')}, locked by hash")
+
+
+def programs(folder: Path) -> tuple[str, ...]:
+    """CMake's flags for the programs in `folder` besides the compilers."""
+    return f"-DCMAKE_AR={folder / 'ar'}", f"-DCMAKE_RANLIB={folder / 'ranlib'}"
 
 
 def is_replaced() -> bool:
