@@ -285,6 +285,6 @@ def _no_piece(_path: str, _line: int) -> None:
 
 def progress_warning(done: int, total: int) -> str:
     """Return the warning about an index that holds `done` of `total` files."""
-    if done >= total:
+    if 0 < total <= done:
         return f"the index is still being built: all {total:,} files are read, but not yet linked"
     return f"the index is still being built, {done:,} of {total:,} files so far"

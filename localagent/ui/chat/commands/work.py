@@ -133,7 +133,7 @@ def _check(chat: LiveChat, text: str) -> Iterator[Item]:
         if chat.outcome in ("error", "refused"):
             session.check = before
         else:
-            yield Output("note", f"the check of this session is {text} from now on")
+            yield Output("note", f"the check is {text} until you leave the session")
     if chat.outcome != "unsolved" or chat.cancelled:
         return
     if fix:
@@ -188,7 +188,7 @@ PLANNER = SlashCommand(
 CHECK = SlashCommand(
     "check",
     "[fix|CMD]",
-    "run the project's check; fix: let the model repair it; CMD: check with CMD from now on",
+    "run the project's check; fix: let the model repair it; CMD: check with CMD until you leave",
     _check,
     from_words("fix"),
 )

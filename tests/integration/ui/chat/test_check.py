@@ -74,7 +74,7 @@ def test_a_command_becomes_the_check_of_the_session(talk: Callable) -> None:
     one = talk()
     items = one.enter("/test test -f calc.py")
     assert of(items, CheckFinished)[0].command == "test -f calc.py"
-    assert of(items, Output)[-1].text == "the check of this session is test -f calc.py from now on"
+    assert of(items, Output)[-1].text == "the check is test -f calc.py until you leave the session"
     assert of(one.enter("/check"), CheckFinished)[0].command == "test -f calc.py"
 
 
