@@ -31,6 +31,8 @@ def result(*ran: int, traced: bool = True) -> CheckResult:
         (OLD.replace("    return", "    # in cents\n    return"), result(6), False),
         ("def price(:\n", result(5), False),
         (OLD, result(5), False),
+        (OLD.replace("(n)", "( n )"), result(5), True),
+        (OLD.replace("RATE = 2\n", "RATE = 2\n\n"), result(5), True),
     ],
 )
 def test_whether_a_test_ran_it(new: str, found: CheckResult | None, untested: bool) -> None:
