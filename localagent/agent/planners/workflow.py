@@ -17,7 +17,7 @@ from functools import cache
 from localagent.agent.checks.baseline import baseline_check, may_be_lean
 from localagent.agent.checks.forks import Forks
 from localagent.agent.checks.runner import NOT_WORSE, UNTESTED, CheckResult, not_worse, run_check
-from localagent.agent.intent import classify
+from localagent.agent.intent import classify, new_definitions
 from localagent.agent.limits import LOOP, SEARCH
 from localagent.agent.migration.split_column import find_split, split_column
 from localagent.agent.model_calls import ask, choose
@@ -27,7 +27,7 @@ from localagent.agent.planners.citations import Citations, checked
 from localagent.agent.planners.log_answer import answer_from_logs, log_paths
 from localagent.agent.planners.sources import best_source, sources_of
 from localagent.agent.repair.candidates import Board, Candidate, most_pass
-from localagent.agent.repair.false_passes import is_untested
+from localagent.agent.repair.false_passes import is_untested, undefined_name
 from localagent.agent.repair.file_searches import keep_best, search_files
 from localagent.agent.repair.localize import (
     names_source,
@@ -251,6 +251,9 @@ def _finish(
         passed_before = start is not None and start.ok
         if passed_before and is_untested(path, old, candidate.text, candidate.result):
             return Result("unverified", f"{changed}; {UNTESTED}", check, how)
+        if missing := undefined_name(new_definitions(turn.prompt), changes):
+            reason = f"the check passes, but the change does not define {missing}"
+            return Result("unverified", f"{changed}; {reason}", check, how)
         return Result("solved", f"{changed}; the check passes", check, how)
     if start is not None and turn.request.is_step and not_worse(start, confirmed):
         return Result("unverified", f"{changed}; {NOT_WORSE}", check, how)

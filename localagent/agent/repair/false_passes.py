@@ -1,4 +1,4 @@
-"""Detects passed checks that prove nothing: hard-coded answers, and changes that no test runs.
+"""Detects passed checks that prove nothing: hard-coded answers, untested or missing code.
 
 The model reads the tests that later judge its code. So a candidate could pass by returning each
 test's expected value for that test's input. The search refuses a candidate with two such special
@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import ast
 import difflib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from localagent.agent.checks.runner import CheckResult
 from localagent.agent.limits import SEARCH
+from localagent.core.changes import Change
 
 Value = str | int | float | bytes
 
@@ -97,6 +98,18 @@ def _combine(
     for left in lefts:
         if left is not None and right is not None:
             yield left, right
+
+
+def undefined_name(names: Sequence[str], changes: Sequence[Change]) -> str:
+    """The first of the names that no changed Python file defines; "" if all are, or unknown."""
+    defined: set[str] = set()
+    for change in changes if names else ():
+        tree = _parse(change.data.decode("utf-8", "replace"))
+        if tree is None or not change.path.endswith(".py"):
+            return ""
+        kinds = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
+        defined |= {node.name for node in ast.walk(tree) if isinstance(node, kinds)}
+    return next((name for name in names if name not in defined), "")
 
 
 def is_untested(path: str, old: str, new: str, result: CheckResult | None) -> bool:

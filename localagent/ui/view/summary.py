@@ -123,7 +123,9 @@ def _draw_outcome(screen: Surface, event: TurnFinished, report: TurnReport) -> N
     if event.outcome == "unverified" and event.check:
         last = report.last_check(event.check)
         passes = last is not None and last.ok
-        why = "no test runs the change" if passes else "the check fails as it did before"
+        missing = event.summary.partition("the change does not define ")[2]
+        tested = f"it does not define {missing}" if missing else "no test runs the change"
+        why = tested if passes else "the check fails as it did before"
         words = f"changed, but not verified: {why}"
     if event.outcome == "solved" and not event.changed:
         words = "the check passes already; nothing was changed"

@@ -107,6 +107,14 @@ def test_a_change_that_no_test_runs_is_unverified(
     assert (tmp_path / "calc.py").read_text() == more
 
 
+def test_code_that_was_asked_for_and_is_missing_is_unverified(tmp_path: Path) -> None:
+    """The failing tests pass because of the change, but they are not what was asked for."""
+    turn = turn_in(tmp_path, "Add a function double to calc.py", [RIGHT], "add = 0\n")
+    _, result = plan(turn)
+    missing = "the check passes, but the change does not define double"
+    assert (result.outcome, result.summary) == ("unverified", f"changed calc.py; {missing}")
+
+
 def test_without_a_check_the_change_is_unverified(tmp_path: Path) -> None:
     turn = turn_in(tmp_path, replies=[RIGHT], request={"check": ""})
     events, result = plan(turn)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from localagent.agent.checks.runner import CheckResult, TestResult
-from localagent.agent.repair.false_passes import is_untested
+from localagent.agent.repair.false_passes import is_untested, undefined_name
+from localagent.core.changes import file_change
 
 OLD = "RATE = 2\n\n\ndef price(n):\n    return n * RATE\n"
 NEW = f'{OLD}\n\ndef total(items):\n    """The sum."""\n    return sum(items)\n'
@@ -37,3 +38,11 @@ def result(*ran: int, traced: bool = True) -> CheckResult:
 )
 def test_whether_a_test_ran_it(new: str, found: CheckResult | None, untested: bool) -> None:
     assert is_untested("shop.py", OLD, new, found) == untested
+
+
+def test_a_name_that_no_changed_file_defines() -> None:
+    code = file_change("a.py", b"class Work:\n    def hours(self):\n        return 1\n")
+    assert undefined_name(["hours", "Work"], [code]) == ""
+    assert undefined_name(["hours", "pay"], [code]) == "pay"
+    assert undefined_name([], [code]) == ""
+    assert undefined_name(["pay"], [code, file_change("a.txt", b"pay")]) == "", "unknown"
