@@ -102,13 +102,16 @@ def _permit_handoff(turn: Turn, changes: Sequence[Change]) -> Generator[Event, N
     return (yield from _ask(turn, HANDOFF.name, "write", subject, shown, reason))
 
 
-def refusal(decision: Decision) -> RefusedError:
-    """The error for a refused action, with a hint for the user."""
+def refusal(decision: Decision, *, ends_turn: bool = True) -> RefusedError:
+    """The error for a refused action, with a hint for the user.
+
+    If the turn does not end, the model reads the error, and goes on with the user's reason.
+    """
     why = f": {decision.reason}" if decision.reason else ""
     hint = ""
     if decision.by == "nobody":
         hint = "answer the question in a terminal, name the file in the task, or pass --yes"
-    elif decision.by == "user":
+    elif decision.by == "user" and ends_turn:
         hint = "for another change, send the task again and say in it what to do instead"
     return RefusedError(f"{decision.tool} of {decision.subject} was refused{why}", hint)
 
@@ -230,7 +233,7 @@ def _perform(turn: Turn, call: ToolCall, entered: bool) -> Generator[Event, None
         turn, call.name, action.effect, action.subject, action.preview, entered=entered
     )
     if not decision.allowed:
-        raise refusal(decision)
+        raise refusal(decision, ends_turn=False)
     edited = decision.subject != action.subject
     if edited:
         action = tool.prepare({**call.arguments, "body": decision.subject}, context)

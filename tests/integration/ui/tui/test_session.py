@@ -149,7 +149,7 @@ def test_every_answer_to_a_question(
     terminal.send("Create what is missing.")
     terminal.until("y  yes", after="may I run touch no.txt")
     terminal.answer("n")
-    terminal.until("not allowed")
+    terminal.until("shell of touch no.txt was refused: the user said no")
 
     terminal.until("y  yes", after="may I run touch why.txt")
     terminal.answer("r")

@@ -199,7 +199,8 @@ def test_solved_is_said_only_where_a_check_passed() -> None:
         for outcome in ("answered", "unverified", "unsolved", "refused", "failed", "limit")
     }
     assert not [o for o, text in words.items() if "solved: the check passed" in text]
-    assert "solved: the check passed" in drawn([finished("solved", "s")], screen(80))
+    solved = replace(finished("solved", "s"), changed=["a.py"])
+    assert "solved: the check passed" in drawn([solved], screen(80))
     assert "not solved: s (nothing was changed)" in words["unsolved"]
 
 

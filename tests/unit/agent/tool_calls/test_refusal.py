@@ -14,3 +14,8 @@ def test_the_user_learns_how_to_get_another_change() -> None:
 
 def test_a_rule_has_named_itself() -> None:
     assert not refusal(Decision("edit", "a.py", False, "rule", "rule 1 of the project")).hint
+
+
+def test_the_model_gets_the_reason_without_the_users_hint() -> None:
+    error = refusal(Decision("shell", "ls", False, "user", "no"), ends_turn=False)
+    assert (error.message, error.hint) == ("shell of ls was refused: no", "")
