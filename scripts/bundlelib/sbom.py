@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from setuplib import places
+from setuplib import places, zig
 from setuplib.console import SetupError
 from setuplib.process import Runner
 
@@ -79,14 +79,14 @@ def files(tree: Path) -> list[Json]:
 
 def llama_cpp() -> Json:
     """llama.cpp, whose source is part of llama-cpp-python's."""
-    version = engine.locked_version()
+    version, target = engine.locked_version(), zig.TARGETS["x86_64"]
     return {
         "type": "library",
         "bom-ref": "llama.cpp",
         "name": "llama.cpp",
         "version": version,  # of llama-cpp-python, which has it in its source
         "licenses": [{"license": {"id": "MIT"}}],
-        "description": "compiled for glibc 2.28, one plug-in for each level of processor",
+        "description": f"compiled for {target}, one plug-in for each level of processor",
     }
 
 

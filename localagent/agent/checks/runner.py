@@ -33,6 +33,8 @@ _NEED_NETWORK = (
 )
 NOT_WORSE = "the check still fails, but on nothing that passed before"
 UNTESTED = "the check passes, but no test runs the change"
+UNDEFINED = "the check passes, but the change does not define "
+"""A name that the task asks for follows."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,14 @@ from functools import cache
 
 from localagent.agent.checks.baseline import baseline_check, may_be_lean
 from localagent.agent.checks.forks import Forks
-from localagent.agent.checks.runner import NOT_WORSE, UNTESTED, CheckResult, not_worse, run_check
+from localagent.agent.checks.runner import (
+    NOT_WORSE,
+    UNDEFINED,
+    UNTESTED,
+    CheckResult,
+    not_worse,
+    run_check,
+)
 from localagent.agent.intent import classify, new_definitions
 from localagent.agent.limits import LOOP, SEARCH
 from localagent.agent.migration.split_column import find_split, split_column
@@ -252,8 +259,7 @@ def _finish(
         if passed_before and is_untested(path, old, candidate.text, candidate.result):
             return Result("unverified", f"{changed}; {UNTESTED}", check, how)
         if missing := undefined_name(new_definitions(turn.prompt), changes):
-            reason = f"the check passes, but the change does not define {missing}"
-            return Result("unverified", f"{changed}; {reason}", check, how)
+            return Result("unverified", f"{changed}; {UNDEFINED}{missing}", check, how)
         return Result("solved", f"{changed}; the check passes", check, how)
     if start is not None and turn.request.is_step and not_worse(start, confirmed):
         return Result("unverified", f"{changed}; {NOT_WORSE}", check, how)

@@ -118,10 +118,11 @@ def is_untested(path: str, old: str, new: str, result: CheckResult | None) -> bo
     False if the answer is unknown because no test was traced. Also False if only code outside
     functions changed, because such code runs at import. A change of spaces alone is untested.
     """
-    tree, before = _parse(new), _parse(old)
-    spaces_alone = old != new and "".join(old.split()) == "".join(new.split())
-    if spaces_alone and tree and before and ast.dump(tree) == ast.dump(before):
-        return True
+    tree = _parse(new)
+    if tree and old != new and "".join(old.split()) == "".join(new.split()):
+        before = _parse(old)
+        if before and ast.dump(tree) == ast.dump(before):
+            return True
     if result is None or not any(test.lines for test in result.tests):
         return False
     changed = set(_new_lines(old, new)).intersection(_statement_lines(tree) if tree else ())

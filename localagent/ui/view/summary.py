@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from rich.text import Text
 
+from localagent.agent.checks.runner import UNDEFINED
 from localagent.core.events import CheckFinished, FileChanged, Outcome, TurnFinished
 from localagent.ui.view.diff import diff_rows, draw_diff
 from localagent.ui.view.format import check_result, count, duration
@@ -123,7 +124,7 @@ def _draw_outcome(screen: Surface, event: TurnFinished, report: TurnReport) -> N
     if event.outcome == "unverified" and event.check:
         last = report.last_check(event.check)
         passes = last is not None and last.ok
-        missing = event.summary.partition("the change does not define ")[2]
+        missing = event.summary.partition(UNDEFINED)[2]
         tested = f"it does not define {missing}" if missing else "no test runs the change"
         why = tested if passes else "the check fails as it did before"
         words = f"changed, but not verified: {why}"

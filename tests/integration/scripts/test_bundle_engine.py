@@ -5,14 +5,12 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
-from importlib import import_module
+from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType
 
 import pytest
+from bundlelib import engine
 
-ROOT = Path(__file__).resolve().parents[3]
 CMAKE = Path(sys.executable).with_name("cmake")
 PROJECT = """
 cmake_minimum_required(VERSION 3.21)
@@ -33,18 +31,7 @@ pytestmark = pytest.mark.skipif(
 
 
 @pytest.fixture
-def engine(monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
-    """The module `engine` of the scripts, whose names must not stay importable."""
-    monkeypatch.syspath_prepend(str(ROOT / "scripts"))
-    before = set(sys.modules)
-    yield import_module("bundlelib.engine")
-    for name in set(sys.modules) - before:
-        if name.startswith(("bundlelib", "setuplib")):
-            del sys.modules[name]
-
-
-@pytest.fixture
-def install(engine: ModuleType, tmp_path: Path) -> Callable[[str], Path]:
+def install(tmp_path: Path) -> Callable[[str], Path]:
     """Compiles the plug-in in a folder, and returns its installed file."""
 
     def compile_in(name: str) -> Path:

@@ -80,7 +80,7 @@ def test_a_command_becomes_the_check_of_the_session(talk: Callable) -> None:
 
 def test_a_command_that_cannot_start_does_not_become_the_check(talk: Callable) -> None:
     one = talk()
-    items = one.enter("/check mend")
+    items = one.enter("/check frob")
     assert "cannot start" in of(items, Failed)[0].message
     assert not of(items, Output)
     assert of(one.enter("/check"), CheckFinished)[0].command == "python -m pytest -q"
