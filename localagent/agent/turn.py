@@ -230,7 +230,8 @@ class Turn:
     `questions` maps the id of each open question to the question's effect and subject; the front
     end puts the answers into `answers`. `task_paths` are the source files that the task names.
     `changed` are the paths that the turn has changed, `originals` their texts before. `unprobed`
-    are the checks that cannot load the probe.
+    are the checks that cannot load the probe. `refused` are the changes that the user has refused
+    in this session: each file's path and the `plain_sha256` of its new text.
     """
 
     services: Services
@@ -245,6 +246,7 @@ class Turn:
     changed: list[str] = field(default_factory=list)
     originals: dict[str, str] = field(default_factory=dict)
     unprobed: set[str] = field(default_factory=set)
+    refused: set[tuple[str, str]] = field(default_factory=set)
 
     @property
     def prompt(self) -> str:

@@ -10,6 +10,7 @@ The tree of errors, with the exit code of `localagent run` for each:
         │   ├── ModelNotInstalled 2    a model of models.lock is not on this machine
         │   └── WorkspaceError    2    the folder is missing, unreadable or in use
         ├── RefusedError          3    a permission rule or the sandbox denied an action
+        │   ├── ChangeRefused     3    the user refused a change of a file
         │   ├── OutsideWorkspace  3    a path leads out of the workspace
         │   ├── SandboxError      3    the sandbox could not be set up
         │   └── NotLocal          3    a model server is not on this machine
@@ -74,6 +75,14 @@ class RefusedError(LocalAgentError):
     """A permission rule or the sandbox denied an action."""
 
     exit_code = 3
+
+
+class ChangeRefused(RefusedError):
+    """The user refused a change of a file. `reason` is the user's own words, or ""."""
+
+    def __init__(self, message: str, hint: str, reason: str) -> None:
+        super().__init__(message, hint)
+        self.reason = reason
 
 
 class OutsideWorkspace(RefusedError):

@@ -202,3 +202,9 @@ def _new_endings(file: TextFile, text: str) -> tuple[str, ...]:
 def sha256(data: bytes) -> str:
     """The SHA-256 of a file's bytes, in hexadecimal digits."""
     return hashlib.sha256(data).hexdigest()
+
+
+def plain_sha256(text: str) -> str:
+    """The SHA-256 of a text without blank lines and without spaces at the ends of its lines."""
+    plain = "\n".join(line.rstrip() for line in text.splitlines() if line.strip())
+    return sha256(plain.encode("utf-8", "surrogatepass"))

@@ -107,6 +107,7 @@ class Session:
     _running: bool = False
     _requested_model: str = ""
     _mode: Mode = "ask"  # the mode of the last recorded event
+    _refused: set[tuple[str, str]] = field(default_factory=set)  # as in Turn
 
     @property
     def id(self) -> str:
@@ -222,6 +223,7 @@ class Session:
             ledger=Ledger(exchange=self._turn.ledger.exchange if self._turn else None),
             stop=self._stop,
             steering=self.steering,
+            refused=self._refused,
         )
         for path, digest in self.task_files:
             self._turn.ledger.record_file(path, digest)

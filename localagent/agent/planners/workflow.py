@@ -9,10 +9,11 @@ The harness asks the model for one small text at a time, and the project's tests
 
 from __future__ import annotations
 
+import time
 from collections.abc import Generator, Sequence
 from contextlib import closing
-from dataclasses import dataclass
-from functools import cache
+from dataclasses import dataclass, replace
+from functools import cache, partial
 
 from localagent.agent.checks.baseline import baseline_check, may_be_lean
 from localagent.agent.checks.forks import Forks
@@ -50,7 +51,7 @@ from localagent.agent.tool_calls import dispatch
 from localagent.agent.turn import Services, Turn
 from localagent.code.file_kinds import is_docs, is_test
 from localagent.context.builder import text_of
-from localagent.core.errors import LocalAgentError, WorkspaceError
+from localagent.core.errors import ChangeRefused, LocalAgentError, WorkspaceError
 from localagent.core.events import Event, MessageAdded, Outcome, Step
 from localagent.core.messages import Message
 from localagent.models.base import Request
@@ -92,8 +93,9 @@ class Workflow(PlannerDefaults):
 def change(turn: Turn, named: Sequence[str], seconds: float) -> Generator[Event, None, Result]:
     """Search for a change that makes the check pass, for so many seconds, and apply it.
 
-    `named` are the files that the task names. Raises WorkspaceError, and RefusedError if a change
-    or the check is refused.
+    `named` are the files that the task names. If the user refuses a change and says why, the search
+    begins anew with these words in the task. Raises WorkspaceError, and RefusedError if a change is
+    refused without words or the check is refused.
     """
     if not turn.services.workspace.writable:
         raise WorkspaceError(f"{turn.services.workspace.root} cannot be written to")
@@ -101,6 +103,26 @@ def change(turn: Turn, named: Sequence[str], seconds: float) -> Generator[Event,
     fixes = not turn.request.is_step and _asks_for_passing(turn.typed)
     if start is not None and start.ok and fixes:
         return Result("solved", "the check passes already; nothing was changed", check)
+    end = time.monotonic() + seconds
+    while True:
+        waited, left = turn.ledger.waited, end - time.monotonic()
+        try:
+            return (yield from _search_and_apply(turn, named, check, start, left))
+        except ChangeRefused as error:
+            if not error.reason:
+                raise
+            reason = error.reason
+        end += turn.ledger.waited - waited
+        yield Step("refused", "searching again, with your words in the task")
+        render = partial(turn.services.prompts.render, "workflow/refused", reason=reason)
+        prompt, typed = render(task=turn.prompt.strip()), render(task=turn.typed.strip())
+        turn.request = replace(turn.request, prompt=prompt, typed=typed)
+
+
+def _search_and_apply(
+    turn: Turn, named: Sequence[str], check: str, start: CheckResult | None, seconds: float
+) -> Generator[Event, None, Result]:
+    """Search once for a change, and apply it; `start` is the check's result. See `change`."""
     small = _is_small(turn, start)
     lean = not small and (yield from may_be_lean(turn, start))
     with closing(Forks(turn, check, lean=lean)) as forks:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -10,6 +9,7 @@ from localagent.agent.checks.runner import CheckResult
 from localagent.agent.repair.problem import Problem
 from localagent.agent.turn import Turn
 from localagent.core.changes import Change
+from localagent.edits.textfile import plain_sha256
 from localagent.models.base import Request
 
 
@@ -89,12 +89,11 @@ class Board:
 
     start: CheckResult | None
     tried: list[Candidate] = field(default_factory=list)
-    _hashes: set[str] = field(default_factory=set)
+    _hashes: set[tuple[str, str]] = field(default_factory=set)
 
     def is_new(self, path: str, text: str) -> bool:
         """Whether the path had no such text before, apart from blank lines and line ends."""
-        plain = "\n".join(line.rstrip() for line in text.splitlines() if line.strip())
-        key = hashlib.sha256(f"{path}\0{plain}".encode()).hexdigest()
+        key = (path, plain_sha256(text))
         new = key not in self._hashes
         self._hashes.add(key)
         return new

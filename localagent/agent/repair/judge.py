@@ -28,7 +28,7 @@ from localagent.core.events import (
     CheckStarted,
     Event,
 )
-from localagent.edits.textfile import encode, replace_file
+from localagent.edits.textfile import encode, plain_sha256, replace_file
 from localagent.models.base import Usage
 
 NO_REPLY = Reply("", "stop", Usage())
@@ -129,6 +129,8 @@ def _change(s: SearchState, text: str) -> Change:
         raise EditError(fault)
     if not s.board.is_new(problem.path, text):
         raise EditError("it was tried before")
+    if (problem.path, plain_sha256(text)) in turn.refused:
+        raise EditError("you refused it")
     if turn.request.is_step:
         fault = step_fault(step_text(turn.prompt), problem.path, problem.text, text)
         if fault:

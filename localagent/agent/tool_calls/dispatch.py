@@ -10,6 +10,7 @@ from localagent.agent.turn import Answer, GateVerdict, Turn
 from localagent.context.builder import text_of
 from localagent.core.changes import Change
 from localagent.core.errors import (
+    ChangeRefused,
     LocalAgentError,
     OutsideWorkspace,
     RefusedError,
@@ -28,12 +29,13 @@ from localagent.core.events import (
 from localagent.core.messages import ToolCall, ToolResult
 from localagent.core.path_names import MOST, listed, printable
 from localagent.edits.diff import unified
-from localagent.edits.textfile import decode, is_binary
+from localagent.edits.textfile import decode, is_binary, plain_sha256
 from localagent.tools.base import HANDOFF, Confirmation, Effect, ToolContext
 from localagent.workspace.workspace import Workspace
 
 ENTERED_SECONDS = 24 * 3600.0
 """Seconds that a command that the user entered may run."""
+_NO = "the user said no"
 
 
 def permit(
@@ -80,7 +82,7 @@ def _ask(
 def _answered(turn: Turn, tool: str, effect: Effect, subject: str, answer: Answer) -> Decision:
     """The decision that an answer makes. Deny rules also apply to a command that the user edits."""
     gate = turn.services.gate
-    reason, edited = answer.reason, answer.edited.strip()
+    reason, edited = answer.reason or ("" if answer.allowed else _NO), answer.edited.strip()
     if answer.allowed and effect == "execute" and edited and edited != subject:
         subject = edited
         verdict = gate.decide(tool, effect, subject, turn.task_paths)
@@ -112,7 +114,7 @@ def refusal(decision: Decision, *, ends_turn: bool = True) -> RefusedError:
     if decision.by == "nobody":
         hint = "answer the question in a terminal, name the file in the task, or pass --yes"
     elif decision.by == "user" and ends_turn:
-        hint = "for another change, send the task again and say in it what to do instead"
+        hint = "send the task again for another change, or say why not when you are asked"
     return RefusedError(f"{decision.tool} of {decision.subject} was refused{why}", hint)
 
 
@@ -135,13 +137,19 @@ def ensure_allowed(turn: Turn, path: str) -> Generator[Event, None, None]:
 def commit(turn: Turn, tool: str, changes: Sequence[Change]) -> Generator[Event, None, None]:
     """Apply `changes` to the workspace, after permission for each path.
 
-    Either all changes are made or none. Raises RefusedError if one change is refused.
+    Either all changes are made or none. Raises RefusedError if a rule denies a change, and
+    ChangeRefused if the user refuses it; the session then offers this change no more.
     """
     for change in changes:
         shown = preview(turn.services.workspace, change)
         decision = yield from permit(turn, tool, "write", change.path, shown)
         if not decision.allowed:
-            raise refusal(decision)
+            error = refusal(decision)
+            if decision.by == "user":
+                turn.refused.add((change.path, plain_sha256(decode(change.data).text)))
+                reason = "" if decision.reason == _NO else decision.reason
+                raise ChangeRefused(error.message, error.hint, reason)
+            raise error
     yield from write(turn, changes)
 
 

@@ -207,7 +207,7 @@ class Dialogs:
 
     def _no(self, event: KeyPressEvent) -> None:
         if self._box_for_key(event):
-            self._answer(Answer(False, "the user said no"), "no")
+            self._answer(Answer(False), "no")
 
     def _always(self, event: KeyPressEvent) -> None:
         box = self._box_for_key(event)

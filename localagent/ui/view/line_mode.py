@@ -6,6 +6,7 @@ The mode is used for input from a pipe, output to a file, and terminals that can
 
 from __future__ import annotations
 
+import re
 import signal
 import sys
 from collections.abc import Callable, Iterator
@@ -25,6 +26,7 @@ from localagent.ui.view.screen import Screen, terminal_screen
 
 PROMPT = "> "
 _TRIES = 3
+_REFUSED = re.compile(r"(?i)no?(?:[\s,:;.]+(?P<reason>.*))?$")
 
 
 def first_line(stdin: TextIO) -> str:
@@ -87,8 +89,9 @@ def _interruptible(chat: Chat) -> Iterator[None]:
 
 
 class Asker:
-    """Asks the user for y, n or a. `read` returns a line, or "" at the end of input.
+    """Asks the user for y, n or a; a reason may follow n.
 
+    `read` returns a line, or "" at the end of input.
     The answer "a" also covers similar questions of this session; it is not stored.
     """
 
@@ -108,16 +111,19 @@ class Asker:
         what = "this" if scope[1] else f"every {spec.name}"
         what = "this command" if spec.body == "command" else what
         for _ in range(_TRIES):
-            self._screen.ask(f"  y yes, n no, a always for {what}: ")
+            self._screen.ask(f"  y yes, n no, a always for {what}, or n and why not: ")
             line = self._read()
             reply = line.strip().lower()
             if reply in ("a", "always"):
                 self._always.add(scope)
             if reply in ("y", "yes", "a", "always"):
                 return Answer(True)
-            if reply in ("n", "no", "") or not line:
+            refused = _REFUSED.match(line.strip())
+            if refused is not None:
+                return Answer(False, refused["reason"] or "")
+            if not reply:
                 break
-        return Answer(False, "you said no")
+        return Answer(False)
 
 
 class _LineSession:

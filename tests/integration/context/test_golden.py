@@ -230,6 +230,11 @@ def test_the_task_of_mending_what_the_check_says() -> None:
     compare("fix-check", Prompts().text("chat/fix-check"))
 
 
+def test_the_task_after_a_refusal() -> None:
+    text = Prompts().render("workflow/refused", task="Fix add", reason="use sum()")
+    compare("refused", text)
+
+
 def test_a_question_and_the_next(turn: Turn) -> None:
     """A changed word here costs a session that goes on from before it what it has read."""
     model = ScriptedModel(["It subtracts.", "Not yet."])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,8 @@ import pytest
 from localagent.agent.loop import run_turn
 from localagent.agent.planners.base import Result
 from localagent.agent.planners.workflow import Workflow
-from localagent.agent.turn import Turn
-from localagent.core.events import Event, Failed, MessageAdded, TurnFinished, Warned
+from localagent.agent.turn import Answer, Ledger, Turn
+from localagent.core.events import Event, Failed, MessageAdded, Question, TurnFinished, Warned
 from localagent.models.scripted import ScriptedReply
 from localagent.sandbox.base import CommandResult
 from tests.doubles.scripted_sandbox import ScriptedSandbox, python_check
@@ -138,6 +139,41 @@ def test_a_refusal_comes_before_any_work(tmp_path: Path) -> None:
     assert isinstance(events[-1], TurnFinished)
     assert events[-1].outcome == "refused"
     assert prompts(turn) == []
+
+
+def answered(turn: Turn, *reasons: str | None) -> list[Event]:
+    """The events of a turn whose edits are refused with these reasons; None allows, as for all
+    other questions."""
+    turn.services = replace(turn.services, interactive=True)
+    left, events = list(reasons), []
+    for event in run_turn(turn, Workflow(20)):
+        events.append(event)
+        if isinstance(event, Question):
+            reason = left.pop(0) if event.tool == "edit" else None
+            turn.answers[event.id] = Answer(reason is None, reason or "")
+    assert not left, "fewer questions than answers"
+    return events
+
+
+def test_the_search_goes_on_with_the_reason_of_a_refusal(tmp_path: Path) -> None:
+    """The refused change is not offered again, and the model reads the user's words."""
+    by_sum = ScriptedReply("def add(a, b):\n    return sum((a, b))\n", when="was refused")
+    code = "def add(a, b):\n    pass\n"
+    turn = turn_in(tmp_path, replies=[RIGHT, by_sum], code=code, verdict=Permission("ask"))
+    events = answered(turn, "use sum() instead", None)
+    assert isinstance(events[-1], TurnFinished) and events[-1].outcome == "solved"
+    assert (tmp_path / "calc.py").read_text() == "def add(a, b):\n    return sum((a, b))\n"
+    assert "A change was refused: use sum() instead" in prompts(turn)[-1]
+
+
+def test_a_change_that_was_refused_without_a_reason_is_not_offered_again(tmp_path: Path) -> None:
+    reply = ScriptedReply(RIGHT, repeat=True)
+    turn = turn_in(tmp_path, replies=[reply], verdict=Permission("ask"))
+    events = answered(turn, "")
+    assert isinstance(events[-1], TurnFinished) and events[-1].outcome == "refused"
+    assert (tmp_path / "calc.py").read_text() == WRONG
+    again = [e for e in answered(replace(turn, ledger=Ledger())) if isinstance(e, Question)]
+    assert [e.tool for e in again] == ["check"]
 
 
 def test_a_question_is_answered_from_the_code(tmp_path: Path) -> None:

@@ -5,11 +5,13 @@ from __future__ import annotations
 from localagent.agent.tool_calls.dispatch import refusal
 from localagent.core.events import Decision
 
+HINT = "send the task again for another change, or say why not when you are asked"
+
 
 def test_the_user_learns_how_to_get_another_change() -> None:
     error = refusal(Decision("edit", "a.py", False, "user", "use a comprehension"))
     assert error.message == "edit of a.py was refused: use a comprehension"
-    assert error.hint == "for another change, send the task again and say in it what to do instead"
+    assert error.hint == HINT
 
 
 def test_a_rule_has_named_itself() -> None:

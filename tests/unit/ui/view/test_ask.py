@@ -37,6 +37,15 @@ def test_everything_else_is_a_no(replies: list[str]) -> None:
     assert not ask.ask(shell("make")).allowed
 
 
+@pytest.mark.parametrize(
+    ("reply", "reason"),
+    [("n\n", ""), ("No\n", ""), ("n use max\n", "use max"), ("no, use >=\n", "use >=")],
+)
+def test_a_reason_may_follow_a_no(reply: str, reason: str) -> None:
+    ask, _, _ = asker(reply)
+    assert ask.ask(shell("make")) == Answer(False, reason)
+
+
 def test_always_holds_for_the_same_command_only() -> None:
     ask, _, left = asker("a\n", "n\n", "y\n")
     assert ask.ask(shell("make")).allowed
