@@ -32,6 +32,7 @@ LOCALAGENT_<KEY> in the environment, flags, and an administrator's policy. All
 settings are explained in: localagent docs config
 """
 _KEY = "a setting, or TABLE.ENTRY (roles.small)"
+_MOST_VALUE = 24  # characters of a value in the overview
 _EMPTY_FILE = """\
 # localagent's settings. Every key and what it may hold: localagent docs config
 """
@@ -77,7 +78,7 @@ def show(args: argparse.Namespace) -> CliResult:
     loaded = settings.load(args.directory)
     if args.keys:
         return _explain(loaded, args.keys)
-    rows = tuple(_row(loaded, key, about.summary) for key, about in SETTINGS.items())
+    rows = tuple(_summary_row(loaded, key) for key in SETTINGS)
     lines = _rule_lines(loaded)
     lines += [f"policy: {text}" for text in _policy_lines(loaded)]
     if loaded.proposed_check is not None:
@@ -195,8 +196,11 @@ def _current(args: argparse.Namespace, file: SettingsFile) -> CliResult:
     key = "model" if args.key == "roles.main" else args.key.partition(".")[0]
     text = "  ".join(_row(settings, key))
     if file.project and key == "check":
-        text = f"check  {settings.proposed_check!r}  {file.path} (proposed)"
+        proposed = _format(key, settings.proposed_check)
+        text = f"check  {proposed}  {file.path}"
     notes = list(settings.warnings)
+    if file.project and key == "check" and settings.proposed_check is not None:
+        notes.append("this is a proposal; each user accepts it: localagent config set check CMD")
     if key == "model" and settings.model is not None:
         notes += _unknown_model(settings.model)
     return CliResult([Output("text", text), *(Output("note", note) for note in notes)])
@@ -211,12 +215,22 @@ def _unknown_model(model: str) -> list[str]:
     return [f"models.lock has no model {model!r}; it has {', '.join(known)}"]
 
 
-def _row(settings: Settings, key: str, *summary: str) -> tuple[str, ...]:
-    """Build one row: a setting, its value, a summary, its source, and the administrator's lock."""
+def _summary_row(settings: Settings, key: str) -> tuple[str, str, str]:
+    """Build a row of the overview, whose columns fit on 80 cells. A long default is left out."""
+    from localagent.config.schema import SETTINGS
+
+    _, value, source = _row(settings, key)
+    if len(value) > _MOST_VALUE and source == "default":
+        value = "(default)"
+    return key, value, f"{SETTINGS[key].summary}; {source}"
+
+
+def _row(settings: Settings, key: str) -> tuple[str, str, str]:
+    """Build one row: a setting, its value, its source with the administrator's lock."""
     source = settings.source(key)
     if source.startswith("policy "):
         source += " (locked by the administrator)"
-    return key, _value(settings, key), *summary, source
+    return key, _value(settings, key), source
 
 
 def _rule_lines(settings: Settings) -> list[str]:
@@ -238,8 +252,12 @@ def _policy_lines(settings: Settings) -> list[str]:
 
 
 def _value(settings: Settings, key: str) -> str:
-    from localagent.config.schema import SETTINGS
-
     if key == "permissions":
         return count(len(settings.permissions) + len(settings.project_permissions), "rule")
-    return SETTINGS[key].format(getattr(settings, key))
+    return _format(key, getattr(settings, key))
+
+
+def _format(key: str, value: object) -> str:
+    from localagent.config.schema import SETTINGS
+
+    return SETTINGS[key].format(value)

@@ -90,6 +90,11 @@ def test_what_another_source_decides_is_shown(workspace_dir: Path, own: Path) ->
     assert file.read_text() == "max_seconds = 9999\n"
     assert config(workspace_dir, "path").stdout == f"{own}\n"
     assert config(workspace_dir, "path", "--project").stdout == f"{file}\n"
+    done = config(workspace_dir, "set", "--project", "check", "make test")
+    assert done.stdout == f'check  "make test"  {file}\n'
+    assert "each user accepts it: localagent config set check CMD" in done.stderr
+    done = config(workspace_dir, "unset", "--project", "check")
+    assert done.stdout == f"check  (unset)  {file}\n"
 
 
 def test_the_users_file_may_be_a_link_and_a_projects_may_not(
