@@ -31,6 +31,9 @@ _NEED_NETWORK = (
     "tests that need the network fail in the sandbox; "
     "--check CMD, or /check CMD in a session, can leave them out"
 )
+_NO_NETWORK = re.compile(
+    r"name resolution|Name or service not known|Failed to resolve|gaierror|Network is unreachable"
+)
 NOT_WORSE = "the check still fails, but on nothing that passed before"
 UNTESTED = "the check passes, but no test runs the change"
 UNDEFINED = "the check passes, but the change does not define "
@@ -121,6 +124,15 @@ def not_worse(start: CheckResult, result: CheckResult) -> bool:
     if start.passed is not None and result.passed is not None:
         return result.passed >= start.passed
     return not start.ok
+
+
+def helps(start: CheckResult, result: CheckResult) -> bool:
+    """Whether a change breaks no test and fixes one, other than tests that failed without network.
+
+    Such a test may pass because the change takes the connection out of the code.
+    """
+    offline = {test.id for test in start.failing if _NO_NETWORK.search(test.message)}
+    return start.passing < result.passing and not result.passing - start.passing <= offline
 
 
 def run_check(
