@@ -113,14 +113,15 @@ def _search_all(
     while candidate is None and (waiting or (stopped and seconds > 0)):
         problem = (waiting or stopped).pop(0)
         begun, board = time.monotonic(), boards[problem.path]
+        others = bool(waiting or stopped)  # the last file leaves time for those that were stopped
         yield from _begin(turn, problem)
         candidate = yield from search(
             turn,
             problem,
             board,
             schedule_for(problem, is_step=turn.request.is_step),
-            seconds / 2 if waiting else seconds,
-            SEARCH.next_file_seconds if waiting else seconds,
+            seconds / 2 if others else seconds,
+            SEARCH.next_file_seconds if others else seconds,
         )
         seconds -= time.monotonic() - begun
         helpful = board.best

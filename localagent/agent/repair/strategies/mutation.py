@@ -49,7 +49,7 @@ def guided_mutation(_turn: Turn, problem: Problem, board: Board) -> Iterator[Seq
 
 
 def mutate(_turn: Turn, problem: Problem, board: Board) -> Iterator[Sequence[Draft]]:
-    """Make one small change at a time in the best text, then in its complements.
+    """Make one small change at a time in the best text, in its complements, and in its equals.
 
     Only texts that pass most tests are changed. When a text improves, the strategy starts again.
     Forks try all suspicious lines; without forks there is time for a few.
@@ -166,18 +166,29 @@ def _is_nearer(path: str, made: CheckResult, before: CheckResult) -> bool:
 def _promising(
     problem: Problem, board: Board, tried: set[str]
 ) -> Iterator[tuple[str, CheckResult]]:
-    """The best text and its complements, if a small change to them may suffice.
+    """The best text, its complements and its equals, if a small change to them may suffice.
 
     Most tests must pass, because some tests pass by chance even if nothing works yet. In forks, the
     user's text is worth its changes anyway.
     """
-    others = [(c.text, c.result) for c in board.complements()[: SEARCH.complements]]
-    for text, result in (best_text(problem, board), *others):
+    others = [*board.complements()[: SEARCH.complements], *_equals(board)[: SEARCH.equals]]
+    for text, result in (best_text(problem, board), *((c.text, c.result) for c in others)):
         if text in tried or result is None or result.ok or result.timed_out:
             continue
         users = text == problem.text and problem.has_forks
         if result.failing and (users or most_pass(result) or _stops_collection(result)):
             yield text, result
+
+
+def _equals(board: Board) -> list[Candidate]:
+    """The other texts of the model that pass as many tests as the best one, the earliest first.
+
+    Each has a fault of its own, and a small change may repair one of them only.
+    """
+    best = board.best
+    most = best.result.counts if best is not None and best.result is not None else None
+    written = [c for c in board.tried if c.strategy not in (_GUIDED, _MUTATE) and c is not best]
+    return [c for c in written if c.result is not None and c.result.counts == most]
 
 
 def _stops_collection(result: CheckResult) -> bool:

@@ -81,6 +81,15 @@ def test_changes_that_come_nearer_are_the_base_of_the_next(tmp_path: Path) -> No
     assert '"!"' in passed.text
 
 
+def test_a_text_that_passes_as_many_tests_as_the_best_is_mutated_too(tmp_path: Path) -> None:
+    """The best text has a fault that no small change repairs; the other's sign is wrong."""
+    best = SIGN.replace("result - rate", "result if not rate else result * 100")
+    passed, board, _ = solve(tmp_path, "", TOTAL, mutate, board_texts=(best, SIGN))
+    assert passed is not None and "return result + rate" in passed.text
+    first, second = (candidate.result for candidate in board.tried[:2])
+    assert first is not None and second is not None and first.score == second.score
+
+
 def test_nothing_is_mutated_where_most_tests_fail(tmp_path: Path) -> None:
     cases: Cases = {f"test_{n}": (f"total([{n}], 1)", 99) for n in range(4)}
     passed, board, _ = solve(tmp_path, SIGN, cases, mutate)
