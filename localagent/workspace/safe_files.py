@@ -97,6 +97,20 @@ def read_below(root: Path, name: str, limit: int) -> bytes:
         return file.read(limit)
 
 
+def read_entry(root: Path, name: str, limit: int = -1) -> tuple[PathState, bytes]:
+    """The state of `name` below `root`, and the first `limit` bytes of its content.
+
+    The content of a link is its target; folders, devices and pipes have no content. A path below a
+    link is absent. Raises OSError.
+    """
+    with SafeDir(root) as folder:
+        state = folder.stat(name)
+        if state.kind not in ("file", "symlink"):
+            return state, b""
+        with folder.content(name, state) as file:
+            return state, file.read(limit)
+
+
 def _descend(fd: int, parts: list[str]) -> int:
     """Open the folder at the path `parts` below the open folder `fd`, and close `fd`."""
     try:

@@ -199,7 +199,7 @@ def _with_commit(task: BatchTask, place: Path, result: TaskResult) -> TaskResult
     try:
         remove_tree(scratch)
         scratch.mkdir()
-        files = {path: file_version(place / "work" / path) for path in result.changed}
+        files = {path: file_version(place / "work", path) for path in result.changed}
         message = f"{task.task.strip()}\n\nOutcome: {result.outcome}\n{result.summary}\n"
         commit = make_commit(task.repository, result.base, files, message, scratch)
     except (WorkspaceError, OSError) as error:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from localagent.core.errors import WorkspaceError
 from localagent.workspace.git.run import ask_git
+from localagent.workspace.safe_files import read_entry
 
 FileVersion = tuple[str, bytes] | None
 """git's mode of a file and its content or, for a link, its target; None: deleted."""
@@ -69,13 +70,17 @@ def open_branch(root: Path, name: str, commit: str) -> None:
     git.ask("update-ref", "-m", "localagent batch", f"refs/heads/{name}", commit, none)
 
 
-def file_version(path: Path) -> FileVersion:
-    """The version of a file or link on the disk. Raises OSError."""
-    if path.is_symlink():
-        return LINK, os.fsencode(path.readlink())
-    if not path.is_file():
+def file_version(root: Path, path: str) -> FileVersion:
+    """The version of the file or link `path` below `root` on the disk. Raises OSError.
+
+    As for git, a path below a link is deleted.
+    """
+    state, data = read_entry(root, path)
+    if state.kind == "symlink":
+        return LINK, data
+    if state.kind != "file":
         return None
-    return (PROGRAM if path.stat().st_mode & 0o100 else FILE), path.read_bytes()
+    return (PROGRAM if (state.mode or 0) & 0o100 else FILE), data
 
 
 class _Git:

@@ -20,6 +20,7 @@ from localagent.edits.diff import unified
 from localagent.edits.textfile import decode, is_binary, sha256
 from localagent.workspace.git import adopt
 from localagent.workspace.git.run import ask_git, ignored_among
+from localagent.workspace.safe_files import read_entry
 
 # The environment variables that name the repository and its index. `git commit -a` makes a
 # temporary index for its hooks.
@@ -79,8 +80,8 @@ class StagedFile:
 class CommitSelection:
     """The files of a commit.
 
-    `add` are the paths that must be staged first. For each of these paths, `diffs` has the changed
-    lines, and `hashes` has the SHA-256 before and after the change.
+    `add` are the paths that must be staged first, if any. Then, for each of the files, `diffs` has
+    the changed lines, and `hashes` has the SHA-256 before and after the change.
     """
 
     files: tuple[StagedFile, ...]
@@ -163,7 +164,7 @@ def select(root: Path, changed: Sequence[str]) -> CommitSelection:
     ignored = ignored_among(root, changed) or set()
     files, diffs, hashes = [], {}, {}
     for path in sorted(set(changed) - ignored):
-        before, after = _in_head(root, path), _on_disk(root / path)
+        before, after = _in_head(root, path), _on_disk(root, path)
         if before != after:
             diffs[path] = _diff(path, before, after)
             files.append(_file(path, before, after, diffs[path]))
@@ -174,7 +175,9 @@ def select(root: Path, changed: Sequence[str]) -> CommitSelection:
             "differs from the last commit",
             "!git add FILE stages a file",
         )
-    return CommitSelection(tuple(files), diffs, hashes, tuple(file.path for file in files))
+    # git refuses a path below a link. The path of the link stages what the link replaced.
+    add = tuple(path for path in diffs if not any(path.startswith(f"{top}/") for top in diffs))
+    return CommitSelection(tuple(files), diffs, hashes, add)
 
 
 def command(message: str, add: Sequence[str], *, hooks: bool) -> str:
@@ -228,11 +231,13 @@ def _in_head(root: Path, path: str) -> bytes | None:
     return None if done is None or done.returncode else done.stdout
 
 
-def _on_disk(path: Path) -> bytes | None:
+def _on_disk(root: Path, path: str) -> bytes | None:
+    """The content of a file or the target of a link; None for all else and below a link."""
     try:
-        return os.fsencode(path.readlink()) if path.is_symlink() else path.read_bytes()
+        state, data = read_entry(root, path)
     except OSError:
         return None
+    return data if state.kind in ("file", "symlink") else None
 
 
 def _file(path: str, before: bytes | None, after: bytes | None, diff: str) -> StagedFile:

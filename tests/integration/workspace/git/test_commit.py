@@ -55,6 +55,28 @@ def test_without_staged_files_the_changed_ones_are_selected(repository: Path) ->
     ]
 
 
+def test_a_folder_that_became_a_link_is_committed_as_a_link(repository: Path) -> None:
+    (outside := repository.parent / "outside").mkdir(exist_ok=True)
+    (outside / "x.py").write_text("secret\n")
+    (repository / "d").mkdir()
+    (repository / "d/x.py").write_text("one\n")
+    git(repository, "add", "d")
+    git(repository, "commit", "-qm", "second")
+    (repository / "d/x.py").unlink()
+    (repository / "d").rmdir()
+    (repository / "d").symlink_to(outside)
+    selection = select(repository, ["d", "d/x.py"])
+    assert [str(file) for file in selection.files] == [
+        *("d: added, +1 -0", "d/x.py: deleted, +0 -1")
+    ]
+    assert "secret" not in str(selection.diffs)
+    line = command("link", selection.add, hooks=True)
+    subprocess.run(["sh", "-c", line], cwd=repository, check=True)
+    listing = ["git", "ls-tree", "-r", "--name-only", "HEAD"]
+    done = subprocess.run(listing, cwd=repository, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == [".gitignore", "a.py", "d", "gone.py"]
+
+
 def test_staged_files_come_first(repository: Path) -> None:
     (repository / "a.py").write_text("one\n2\n")
     git(repository, "add", "a.py")
