@@ -20,7 +20,7 @@ from localagent.code.file_kinds import is_data, is_docs, is_test
 from localagent.index import tokenizer
 from localagent.index.query import Query, search_words
 from localagent.redaction.secret_files import is_secret
-from localagent.workspace.git.run import ask_git
+from localagent.workspace.git.run import PLAIN_DIFF, ask_git
 
 MOST = 5000
 """Most commits in the index, which keeps the newest commits without merges."""
@@ -151,7 +151,7 @@ def _commits(root: Path, hashes: Sequence[str]) -> list[_Commit] | None:
         return []
     done = ask_git(
         root, "log", "--no-walk=unsorted", "--stdin", "-z", "--name-only", "--relative",
-        "--no-renames", "--no-ext-diff", "--no-textconv", "--no-show-signature", _FORMAT,
+        "--no-renames", *PLAIN_DIFF, "--no-show-signature", _FORMAT,
         text="\n".join(hashes).encode(),
     )  # fmt: skip
     if done is None or done.returncode != 0:

@@ -19,7 +19,7 @@ from localagent.core.programs import find_program
 from localagent.edits.diff import unified
 from localagent.edits.textfile import decode, is_binary, sha256
 from localagent.workspace.git import adopt
-from localagent.workspace.git.run import ask_git, ignored_among
+from localagent.workspace.git.run import PLAIN_DIFF, ask_git, ignored_among
 from localagent.workspace.safe_files import read_entry
 
 # The environment variables that name the repository and its index. `git commit -a` makes a
@@ -28,8 +28,7 @@ _REPOSITORY = (
     *("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_COMMON_DIR", "GIT_OBJECT_DIRECTORY"),
     *("GIT_ALTERNATE_OBJECT_DIRECTORIES", "GIT_QUARANTINE_PATH"),
 )
-# Show renames, and run no program that the repository's settings name.
-_DIFF = ("diff", "--cached", "-M", "--no-ext-diff", "--no-textconv", "--no-relative", "--no-color")
+_DIFF = ("diff", "--cached", *PLAIN_DIFF, "-M", "--no-relative")
 # All kinds of changes except unmerged paths, which git does not commit.
 _KINDS = "--diff-filter=ACDMRT"
 _MAX_DIFF = 64 << 10  # bytes

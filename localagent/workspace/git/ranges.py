@@ -6,13 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from localagent.core.errors import UsageError
-from localagent.workspace.git.run import ask_git
+from localagent.workspace.git.run import PLAIN_DIFF, ask_git
 
-# Of a submodule, only another commit counts: to see more, git would obey the submodule's settings.
-_DIFF = (
-    *("diff", "-M", "--no-ext-diff", "--no-textconv", "--no-color", "--relative"),
-    "--ignore-submodules=dirty",
-)
+_DIFF = ("diff", *PLAIN_DIFF, "-M", "--relative", "--ignore-submodules=dirty")
 _CONTEXT_LINES = 6
 _MAX_BYTES = 8 << 20
 """Largest diff that is read, in bytes."""

@@ -18,8 +18,8 @@ _hanging: set[Path] = set()
 _SETTINGS = ("GIT_CONFIG_GLOBAL", "GIT_CONFIG_SYSTEM", "GIT_CONFIG_NOSYSTEM")
 
 # Settings with which a repository could start programs, with values that start none. The setting
-# for diff programs has no such value, so `git diff` must get --no-ext-diff and --no-textconv. An
-# empty GIT_ALLOW_PROTOCOL refuses every remote.
+# for diff programs has no such value, so every diff gets `PLAIN_DIFF`. An empty GIT_ALLOW_PROTOCOL
+# refuses every remote.
 _SAFE = (
     *("core.fsmonitor=false", "core.pager=cat", "core.editor=false", "sequence.editor=false"),
     *("core.askPass=", "core.sshCommand=false", "core.gitProxy=", "core.alternateRefsCommand="),
@@ -31,7 +31,12 @@ _SAFE = (
     ),
     "safe.bareRepository=explicit",  # a folder with HEAD, objects and refs is no repository
     *("protocol.allow=never", "submodule.recurse=false", "gc.auto=0", "maintenance.auto=false"),
+    # Show a submodule as a commit: to show files, git runs in it, and obeys the settings there.
+    *("diff.submodule=short", "diff.ignoreSubmodules=dirty"),
 )
+PLAIN_DIFF = ("--no-ext-diff", "--no-textconv", "--no-color", "--submodule=short")
+"""The options of every diff: start no program, whatever the settings say."""
+
 # Commands that read files of the work tree as git stores them, through the filters of the settings.
 _CONVERTING = ("diff", "status", "hash-object")
 # The settings of a hook (git 2.54) and of a filter that switch it off. The settings in `_SAFE` do

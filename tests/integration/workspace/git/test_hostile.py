@@ -131,6 +131,40 @@ def test_localagent_starts_none(
     assert not marker.exists(), marker.read_text()
 
 
+@pytest.mark.parametrize("landlock", [False, True])
+def test_a_submodule_starts_no_program(
+    hostile: Path, marker: Path, monkeypatch: pytest.MonkeyPatch, *, landlock: bool
+) -> None:
+    """With diff.submodule=diff, git runs in the submodule, by the submodule's settings."""
+    if not landlock:
+        monkeypatch.setattr(confine, "can_confine", lambda _git: False)
+    plain = marker.parent / "plain"
+    plain.mkdir()
+    git(plain, "init", "-q")
+    sub = plain / "sub"
+    git(plain, "init", "-q", "sub")
+    for number in "12":
+        (sub / "a.txt").write_text(number)
+        git(sub, "add", ".")
+        git(sub, "commit", "-qm", number)
+        git(plain, "-c", "advice.addEmbeddedRepo=false", "add", "sub")
+        if number == "1":
+            git(plain, "commit", "-qm", "first")
+    git(plain, "config", "diff.submodule", "diff")
+    for key in ("diff.external", "core.fsmonitor", "diff.evil.textconv"):
+        git(sub, "config", key, str(hostile / "program"))
+    git(plain, "diff", "--cached")
+    assert marker.exists(), "git itself starts the program"
+    marker.unlink()
+    assert "-Subproject commit" in range_diff(plain, parse_range(plain, ""))
+    (file,) = staged_files(plain)
+    assert "-Subproject commit" in staged_diff(plain, file)
+    clean_head(plain)
+    for words in (["log", "-p", "-1"], ["show"], ["diff", "HEAD"]):
+        run.ask_git(plain, *words)
+    assert not marker.exists(), marker.read_text()
+
+
 def test_a_repository_by_another_name_is_none(tmp_path: Path) -> None:
     git(tmp_path, "init", "-q", "--bare", "a")
     done = run.ask_git(tmp_path / "a", "rev-parse", "--git-dir")
