@@ -10,7 +10,7 @@ from localagent.agent.review.hunks import Hunk, parse_hunks
 from localagent.agent.review.linters import Linter, configured, failure, new_findings
 from localagent.agent.review.questions import ask_about, related_definitions
 from localagent.core.changes import Change, deletion, file_change
-from localagent.core.errors import SandboxError
+from localagent.core.errors import OutsideWorkspace, SandboxError
 from localagent.core.findings import CodeFinding
 from localagent.index.base import Index
 from localagent.models.base import Model
@@ -21,6 +21,8 @@ from localagent.redaction.secret_files import is_secret
 from localagent.sandbox.base import Command, CommandResult, Sandbox
 from localagent.sandbox.select import choose
 from localagent.workspace.git.ranges import DiffRange, content, parse_range, range_diff
+
+_MAX_TEXT = 1 << 20  # bytes of a settings file, or of a file with definitions
 
 
 @dataclass
@@ -96,11 +98,12 @@ class DiffReview:
 
     def _side(self, commit: str) -> Iterator[Change]:
         """The changes that give the files of the diff the content of one side."""
+        root = self.project.root
         for path in sorted({p for h in self.hunks for p in (h.path, h.old_path) if p}):
-            data = content(self.project.root, commit, path)
+            data = content(root, commit, path)
             if data is not None:
                 yield file_change(path, data)
-            elif (self.project.root / path).exists():
+            elif content(root, "", path) is not None:
                 yield deletion(path)
 
     def _relative(self, finding: CodeFinding) -> CodeFinding:
@@ -120,8 +123,18 @@ class DiffReview:
                 yield found
 
     def _text(self, path: str) -> str:
-        data = b"" if is_secret(path) else content(self.project.root, "", path)
-        return (data or b"").decode("utf-8", "replace")
+        """The text of a file that the user may show; a warning names an unreadable file."""
+        workspace = self.project.workspace
+        try:
+            name = workspace.relative(path)
+            data = b"" if is_secret(name) else workspace.read_bytes(name, _MAX_TEXT)
+        except (OSError, OutsideWorkspace) as error:
+            reason = getattr(error, "strerror", None) or str(error)
+            warning = f"cannot read {path}: {reason}"
+            if warning not in self.warnings:
+                self.warnings.append(warning)
+            return ""
+        return data.decode("utf-8", "replace")
 
     def _settings(self) -> tuple[Sequence[str], Callable[[str], str]]:
         """The names in the workspace's folder, and a function that reads one of them."""

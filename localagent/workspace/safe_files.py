@@ -111,6 +111,15 @@ def read_entry(root: Path, name: str, limit: int = -1) -> tuple[PathState, bytes
             return state, file.read(limit)
 
 
+def entry_content(root: Path, name: str, limit: int = -1) -> bytes | None:
+    """The content of the file or link `name`, as of `read_entry`; None for all else."""
+    try:
+        state, data = read_entry(root, name, limit)
+    except OSError:
+        return None
+    return data if state.kind in ("file", "symlink") else None
+
+
 def _descend(fd: int, parts: list[str]) -> int:
     """Open the folder at the path `parts` below the open folder `fd`, and close `fd`."""
     try:

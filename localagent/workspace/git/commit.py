@@ -20,7 +20,7 @@ from localagent.edits.diff import unified
 from localagent.edits.textfile import decode, is_binary, sha256
 from localagent.workspace.git import adopt
 from localagent.workspace.git.run import PLAIN_DIFF, ask_git, ignored_among
-from localagent.workspace.safe_files import read_entry
+from localagent.workspace.safe_files import entry_content
 
 # The environment variables that name the repository and its index. `git commit -a` makes a
 # temporary index for its hooks.
@@ -163,7 +163,7 @@ def select(root: Path, changed: Sequence[str]) -> CommitSelection:
     ignored = ignored_among(root, changed) or set()
     files, diffs, hashes = [], {}, {}
     for path in sorted(set(changed) - ignored):
-        before, after = _in_head(root, path), _on_disk(root, path)
+        before, after = _in_head(root, path), entry_content(root, path)
         if before != after:
             diffs[path] = _diff(path, before, after)
             files.append(_file(path, before, after, diffs[path]))
@@ -228,15 +228,6 @@ def _require_ready(root: Path) -> None:
 def _in_head(root: Path, path: str) -> bytes | None:
     done = ask_git(root, "cat-file", "blob", f"HEAD:{path}")
     return None if done is None or done.returncode else done.stdout
-
-
-def _on_disk(root: Path, path: str) -> bytes | None:
-    """The content of a file or the target of a link; None for all else and below a link."""
-    try:
-        state, data = read_entry(root, path)
-    except OSError:
-        return None
-    return data if state.kind in ("file", "symlink") else None
 
 
 def _file(path: str, before: bytes | None, after: bytes | None, diff: str) -> StagedFile:

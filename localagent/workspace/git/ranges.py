@@ -7,11 +7,13 @@ from pathlib import Path
 
 from localagent.core.errors import UsageError
 from localagent.workspace.git.run import PLAIN_DIFF, ask_git
+from localagent.workspace.safe_files import entry_content
 
 _DIFF = ("diff", *PLAIN_DIFF, "-M", "--relative", "--ignore-submodules=dirty")
 _CONTEXT_LINES = 6
 _MAX_BYTES = 8 << 20
 """Largest diff that is read, in bytes."""
+_MAX_FILE = 64 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,14 +54,19 @@ def range_diff(root: Path, sides: DiffRange) -> str:
 
 
 def content(root: Path, commit: str, path: str) -> bytes | None:
-    """The content of a file in a commit, or in the work tree for ""; None if there is no file."""
-    if not commit:
-        try:
-            return (root / path).read_bytes()
-        except OSError:
-            return None
-    done = ask_git(root, "cat-file", "blob", f"{commit}:./{path}")
-    return None if done is None or done.returncode else done.stdout
+    """The content of a file or the target of a link in a commit, or in the work tree for "".
+
+    None for all else, and in the work tree below a link. Raises UsageError for a large file.
+    """
+    if commit:
+        name = f"{commit}:./{path}"
+        done = ask_git(root, "cat-file", "blob", name, limit=_MAX_FILE + 1)
+        data = None if done is None or done.returncode else done.stdout
+    else:
+        data = entry_content(root, path, _MAX_FILE + 1)
+    if data is not None and len(data) > _MAX_FILE:
+        raise UsageError(f"{path} is larger than 64 MiB", "name a range without this file")
+    return data
 
 
 def _commit(root: Path, name: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -108,7 +109,7 @@ def ask_git(
     reach the network (lazy fetches of a partial clone), and git writes only in the folders
     `writable`. The environment's GIT_ variables are removed, except those in `keep`; `variables`
     are added. With `hooks`, the setting for the folder of hooks is kept, for commands that only
-    print it. With `limit`, git is ended after so many bytes of output.
+    print it. With `limit`, git gets no input, and is ended after so many bytes of output.
     """
     register_workspace(root)
     git = find_program("git")
@@ -166,9 +167,22 @@ def _run(
         stderr=subprocess.DEVNULL,
     ) as process:
         assert process.stdout is not None
+        expired = threading.Event()
+
+        def stop() -> None:
+            expired.set()
+            process.kill()
+
+        timer = threading.Timer(_SECONDS, stop)
+        timer.start()
         output = process.stdout.read(limit)
-        process.kill()
-    return subprocess.CompletedProcess(command, 0, output, b"")
+        timer.cancel()
+        if len(output) == limit:
+            process.kill()
+            return subprocess.CompletedProcess(command, 0, output, b"")
+    if expired.is_set():
+        raise subprocess.TimeoutExpired(command, _SECONDS)
+    return subprocess.CompletedProcess(command, process.returncode, output, b"")
 
 
 def git_environment(keep: Sequence[str] = ()) -> dict[str, str]:

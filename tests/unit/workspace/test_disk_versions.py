@@ -8,8 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from localagent.workspace.git import branch, commit
-from localagent.workspace.safe_files import read_entry
+from localagent.core.errors import UsageError
+from localagent.workspace.git import branch
+from localagent.workspace.git.ranges import content
+from localagent.workspace.safe_files import entry_content, read_entry
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="links need rights on Windows")
 
@@ -40,11 +42,17 @@ def test_a_commit_has_links_and_nothing_below_them(root: Path) -> None:
         assert branch.file_version(root, path) is None, path
 
 
-def test_the_next_commit_reads_nothing_below_a_link(root: Path) -> None:
-    assert commit._on_disk(root, "a.py") == b"one\n"
-    assert commit._on_disk(root, "link.py") == os.fsencode(root.parent / "outside" / "x.py")
+def test_a_review_and_a_commit_read_nothing_below_a_link(root: Path) -> None:
+    assert entry_content(root, "a.py") == b"one\n"
+    assert entry_content(root, "link.py") == os.fsencode(root.parent / "outside" / "x.py")
     for path in ("d/x.py", "pipe", "missing"):
-        assert commit._on_disk(root, path) is None, path
+        assert entry_content(root, path) is None, path
+        assert content(root, "", path) is None, path
+    assert content(root, "", "link.py") == entry_content(root, "link.py")
+    with (root / "large.py").open("wb") as file:
+        file.truncate(1 << 36)
+    with pytest.raises(UsageError, match=r"large\.py is larger than 64 MiB"):
+        content(root, "", "large.py")
 
 
 def test_the_content_of_an_entry_is_limited(root: Path) -> None:

@@ -183,6 +183,9 @@ def test_a_git_that_hangs_is_waited_for_once(
         assert Workspace.open(tmp_path).files() == ["a.py"]
     assert time.monotonic() - start < 2.5
     run._hanging.clear()
+    assert run.ask_git(tmp_path, "status", "--porcelain", limit=100) is None
+    assert time.monotonic() - start < 5
+    run._hanging.clear()
 
 
 def test_a_git_in_the_repository_is_not_used(
