@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -22,6 +23,8 @@ from localagent.sandbox.base import Command, CommandResult, Sandbox
 from localagent.sandbox.select import choose
 from localagent.workspace.git.ranges import DiffRange, content, parse_range, range_diff
 
+# Control characters, colons, and bytes that are not UTF-8.
+_UNREPORTABLE = re.compile(r"[\x00-\x1f:\udc80-\udcff]")
 _MAX_TEXT = 1 << 20  # bytes of a settings file, or of a file with definitions
 
 
@@ -39,8 +42,11 @@ class DiffReview:
         """Read the range that `text` names. Raises UsageError."""
         sides = parse_range(project.root, text)
         hunks = parse_hunks(range_diff(project.root, sides))
-        public = [hunk for hunk in hunks if hunk.added and not is_secret(hunk.path)]
-        return cls(project, sides, public)
+        added = [hunk for hunk in hunks if hunk.added]
+        reviewed = [hunk for hunk in added if not _obstacle(hunk)]
+        left = dict.fromkeys((h.path, why) for h in added if (why := _obstacle(h)))
+        warnings = [f"not reviewed: {path!r} {why}" for path, why in left]
+        return cls(project, sides, reviewed, warnings)
 
     def lint(self) -> list[CodeFinding]:
         """The new findings of the project's linters, on lines that the diff adds."""
@@ -108,7 +114,8 @@ class DiffReview:
 
     def _relative(self, finding: CodeFinding) -> CodeFinding:
         """The finding with its path relative to the workspace."""
-        return replace(finding, path=finding.path.removeprefix(f"{self.project.root}/"))
+        path = finding.path.removeprefix(f"{self.project.root}/").removeprefix("./")
+        return replace(finding, path=path)
 
     def ask(
         self, model: Model, index: Index, record: Record, progress: Callable[[int, int], None]
@@ -139,3 +146,14 @@ class DiffReview:
     def _settings(self) -> tuple[Sequence[str], Callable[[str], str]]:
         """The names in the workspace's folder, and a function that reads one of them."""
         return [path.name for path in self.project.root.iterdir()], self._text
+
+
+def _obstacle(hunk: Hunk) -> str:
+    """Why a hunk is not reviewed, or "". Linters name files in lines such as "a.py:3: message"."""
+    if hunk.kind != "file":
+        return f"is a {hunk.kind}"
+    if is_secret(hunk.path):
+        return "may hold secrets"
+    if _UNREPORTABLE.search(hunk.path):
+        return "has a name that linters cannot report"
+    return ""

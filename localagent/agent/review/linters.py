@@ -34,8 +34,9 @@ class Linter:
     parse: Parse
 
     def line(self, paths: Sequence[str]) -> str:
-        """The command line for some files."""
-        return f"{self.command} {shlex.join(paths)}"
+        """The command line for some files. No name is taken for an option."""
+        names = [f"./{path}" if path.startswith("-") else path for path in paths]
+        return f"{self.command} {shlex.join(names)}"
 
 
 def _flake(name: str) -> Parse:

@@ -5,12 +5,23 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from localagent.code.languages import LANGUAGES
 from localagent.core.errors import UsageError
 from localagent.workspace.git.run import PLAIN_DIFF, ask_git
 from localagent.workspace.safe_files import entry_content
 
-_DIFF = ("diff", *PLAIN_DIFF, "-M", "--relative", "--ignore-submodules=dirty")
-_CONTEXT_LINES = 6
+# Options for all that the user's settings may change in the text of a diff.
+_DIFF = (
+    *("diff", *PLAIN_DIFF, "-M", "--relative", "--ignore-submodules=dirty"),
+    *("-U6", "--inter-hunk-context=0", "--diff-algorithm=default"),
+    *("--src-prefix=a/", "--dst-prefix=b/"),
+)
+_SOURCES = tuple(
+    f"icase)*{suffix}"
+    for language in LANGUAGES.values()
+    if language.is_code
+    for suffix in language.suffixes
+)
 _MAX_BYTES = 8 << 20
 """Largest diff that is read, in bytes."""
 _MAX_FILE = 64 << 20
@@ -43,14 +54,23 @@ def parse_range(root: Path, text: str) -> DiffRange:
 
 
 def range_diff(root: Path, sides: DiffRange) -> str:
-    """The unified diff of the range, for the files below `root`. Raises UsageError."""
+    """The unified diff of the range, for the files below `root`. Raises UsageError.
+
+    Source files come first. They are compared as text, also with a zero byte, and even if
+    .gitattributes calls them binary: the change itself may do so to hide its lines.
+    """
     commits = [sides.old, sides.new] if sides.new else [sides.old]
-    done = ask_git(root, *_DIFF, f"-U{_CONTEXT_LINES}", *commits, "--", ".")
-    if done is None or done.returncode:
-        raise UsageError(f"git cannot compare the two sides in {root}")
-    if len(done.stdout) > _MAX_BYTES:
-        raise UsageError("the diff is larger than 8 MiB", "name a smaller range")
-    return done.stdout.decode("utf-8", "replace")
+    sources = [f":({source}" for source in _SOURCES]
+    others = [".", *(f":(exclude,{source}" for source in _SOURCES)]
+    output = b""
+    for words in (["--text", *commits, "--", *sources], [*commits, "--", *others]):
+        done = ask_git(root, *_DIFF, *words, limit=_MAX_BYTES + 1)
+        if done is None or done.returncode:
+            raise UsageError(f"git cannot compare the two sides in {root}")
+        output += done.stdout
+        if len(output) > _MAX_BYTES:
+            raise UsageError("the diff is larger than 8 MiB", "name a smaller range")
+    return output.decode("utf-8", "replace")
 
 
 def content(root: Path, commit: str, path: str) -> bytes | None:

@@ -34,6 +34,8 @@ _SAFE = (
     *("protocol.allow=never", "submodule.recurse=false", "gc.auto=0", "maintenance.auto=false"),
     # Show a submodule as a commit: to show files, git runs in it, and obeys the settings there.
     *("diff.submodule=short", "diff.ignoreSubmodules=dirty"),
+    # Not for safety: the output has one form, whatever the user's settings say.
+    *("core.quotePath=true", "diff.suppressBlankEmpty=false"),
 )
 PLAIN_DIFF = ("--no-ext-diff", "--no-textconv", "--no-color", "--submodule=short")
 """The options of every diff: start no program, whatever the settings say."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ from tests.doubles.project_python import project_bin
 
 # Says about each line with "bad" what ruff would say about a name that is not defined.
 RUFF = (
-    '#!/bin/sh\nshift 3\ngrep -Hn bad "$@" | sed "s/:[^:]*$/:1: F821 Undefined name \\`bad\\`/"\n'
+    '#!/bin/sh\nshift 3\ngrep -aHn bad "$@" | sed "s/:[^:]*$/:1: F821 Undefined name \\`bad\\`/"\n'
 )
 OLD = "def f():\n    return bad\n\n\n\n\n\n\n\n\n\n\n\n\n\ndef g():\n    return 1\n"
 NEW = OLD.replace("return 1", "return bad").replace("def f", "# moved\ndef f")
@@ -77,6 +78,9 @@ def test_a_link_in_the_place_of_a_file_is_not_followed(project: Path) -> None:
     git(project, "add", "-N", ".")
     done = run_in(project, "review")
     assert done.stdout.splitlines()[0].startswith("m2.py:1: error"), done.stderr
+    assert done.stdout.splitlines()[1] == "1 finding in 1 hunk"
+    for path in ("d", "m.py"):
+        assert f"not reviewed: '{path}' is a link" in done.stderr
     assert "secret" not in done.stdout + done.stderr
     assert done.returncode == 1
 
@@ -89,3 +93,66 @@ def test_settings_that_cannot_be_read_are_reported(project: Path) -> None:
     done = run_in(project, "review")
     assert "cannot read tox.ini: tox.ini is not a regular file" in done.stderr
     assert "cannot read setup.cfg: 'setup.cfg' is outside the workspace" in done.stderr
+
+
+# A change that tries to hide its line: each gives the name of the file with the line.
+def by_attributes(project: Path) -> str:
+    (project / ".gitattributes").write_text("*.py -diff\n")
+    (project / "m.py").write_text(f"{OLD}bad\n")
+    return "m.py"
+
+
+def by_a_zero_byte(project: Path) -> str:
+    (project / "m.py").write_bytes(f"{OLD}bad\n#\0\n".encode())
+    return "m.py"
+
+
+def by_a_name(name: str) -> Callable[[Path], str]:
+    def hide(project: Path) -> str:
+        (project / name).write_text("bad\n")
+        return name
+
+    return hide
+
+
+def by_the_users_settings(project: Path) -> str:
+    for key, value in (
+        *(("diff.noprefix", "true"), ("diff.mnemonicPrefix", "true"), ("color.ui", "always")),
+        *(("diff.context", "0"), ("diff.suppressBlankEmpty", "true"), ("core.quotePath", "false")),
+        *(("diff.renames", "false"), ("diff.interHunkContext", "90")),
+    ):
+        git(project, "config", key, value)
+    (project / "\u00e9.py").write_text(OLD.replace("return 1", "return bad"))
+    (project / "m.py").unlink()
+    return "\u00e9.py"
+
+
+@pytest.mark.parametrize(
+    ("hide", "line"),
+    [
+        (by_attributes, 18),
+        (by_a_zero_byte, 18),
+        (by_a_name("\u00e9.py"), 1),
+        (by_a_name("a b.py"), 1),
+        (by_a_name("--exit-zero.py"), 1),
+        (by_a_name('"q".py'), 1),
+        (by_the_users_settings, 17),
+    ],
+)
+def test_a_change_hides_no_line(project: Path, hide: Callable[[Path], str], line: int) -> None:
+    name = hide(project)
+    commit(project)
+    done = run_in(project, "review", "HEAD~1..HEAD", "--json")
+    found = [json.loads(each) for each in done.stdout.splitlines()]
+    assert [(f["path"], f["line"], f["level"]) for f in found] == [(name, line, "error")], done
+    assert done.returncode == 1
+
+
+def test_a_file_that_cannot_be_reviewed_is_named(project: Path) -> None:
+    for name in (b"a:b.py", b"a\nb.py", b"\xff.py"):
+        Path(project, os.fsdecode(name)).write_text("bad\n")
+    commit(project)
+    done = run_in(project, "review", "HEAD~1..HEAD")
+    for name in ("'a:b.py'", "'a\\nb.py'", "'\\udcff.py'"):
+        text = f"not reviewed: {name} has a name that linters cannot report"
+        assert text in done.stderr, done.stderr
