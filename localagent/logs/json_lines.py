@@ -9,6 +9,7 @@ journalctl -o json, docker's json-file, zap, bunyan, pino and structlog write su
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -72,6 +73,8 @@ def _time(value: object) -> str:
         seconds = float(text)
     except ValueError:
         return text.replace(" ", "T", 1)
+    if not math.isfinite(seconds):
+        return ""
     while seconds > 1e11:
         seconds /= 1000
     try:
@@ -83,7 +86,7 @@ def _time(value: object) -> str:
 
 def _level(value: object) -> str:
     text = str(value or "")
-    if not text.isdigit():
+    if not (text.isascii() and text.isdigit() and len(text) < 3):
         return text.upper()
     number = int(text)
     if number in _BUNYAN:

@@ -5,9 +5,11 @@ A source is read once, front to back, in chunks of whole lines.
 
 from __future__ import annotations
 
+import errno
 import gzip
 import io
 import os
+import stat
 import sys
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -23,6 +25,10 @@ CHUNK = 4 << 20
 
 _FIELD = 1 << 20
 _JOURNAL = b"__CURSOR="
+# The fields of an entry that its line shows, in their order.
+_FIELDS = (
+    *("__REALTIME_TIMESTAMP", "PRIORITY", "_HOSTNAME", "SYSLOG_IDENTIFIER", "_COMM", "MESSAGE"),
+)
 _SUFFIXES = (".gz", ".log", ".txt", ".json", ".jsonl", ".export", ".out")
 STDIN = "-"
 
@@ -52,10 +58,16 @@ class LogChunk:
     read: int
 
 
+def file_name(path: str) -> str:
+    """The name of a file for `open_sources`: a file named "-" is "./-"."""
+    return f"./{path}" if path == STDIN else path
+
+
 def open_sources(paths: Sequence[str], root: Path = Path()) -> list[Source]:
     """The sources that `paths` name below `root`; a folder stands for the files below it.
 
-    Raises UsageError for a path that is missing, unreadable or no file.
+    "-" stands for standard input. Raises UsageError for a path that is missing or unreadable, and
+    for a device or a pipe.
     """
     names: list[str] = []
     for name in paths:
@@ -66,7 +78,7 @@ def open_sources(paths: Sequence[str], root: Path = Path()) -> list[Source]:
         below = sorted(p for p in path.rglob("*") if p.is_file() and not p.is_symlink())
         if not below:
             raise UsageError(f"there are no files in {name}", "name a log file")
-        names += [str(Path(name) / p.relative_to(path)) for p in below]
+        names += [file_name(str(Path(name) / p.relative_to(path))) for p in below]
     labels = _labels([(root / name).resolve() for name in names if name != STDIN])
     return [_source(name, root, labels) for name in dict.fromkeys(names)]
 
@@ -76,12 +88,12 @@ def _source(name: str, root: Path, labels: Mapping[Path, str]) -> Source:
         return Source(STDIN, "stdin", 0, 4e9)
     path = (root / name).resolve()
     try:
-        with path.open("rb") as file:
-            stat = os.fstat(file.fileno())
+        with _open_file(str(path)) as file:
+            status = os.fstat(file.fileno())
     except OSError as error:
         raise UsageError(f"cannot read {name}: {error.strerror}", "name a log file") from None
-    identity = f"{path}:{stat.st_ino}:{stat.st_size}:{stat.st_mtime_ns}"
-    return Source(name, labels[path], stat.st_size, stat.st_mtime, str(path), identity)
+    identity = f"{path}:{status.st_ino}:{status.st_size}:{status.st_mtime_ns}"
+    return Source(name, labels[path], status.st_size, status.st_mtime, str(path), identity)
 
 
 def _labels(files: Sequence[Path]) -> dict[Path, str]:
@@ -106,7 +118,17 @@ def chunks(number: int, source: Source) -> Iterator[LogChunk]:
 
 
 def _open(source: Source) -> BinaryIO:
-    return sys.stdin.buffer if source.path == STDIN else Path(source.file).open("rb")
+    return sys.stdin.buffer if source.path == STDIN else _open_file(source.file)
+
+
+def _open_file(path: str) -> BinaryIO:
+    """Open a regular file, without waiting for the writer of a pipe. Raises OSError."""
+    flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+    file = os.fdopen(os.open(path, flags), "rb")
+    if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+        file.close()
+        raise OSError(errno.EINVAL, "not a regular file", path)
+    return file
 
 
 def _chunks_of(number: int, raw: BinaryIO) -> Iterator[LogChunk]:
@@ -127,20 +149,23 @@ def _journal(stream: io.BufferedReader[io.RawIOBase]) -> Iterator[bytes]:
     """The entries of a journald export as lines, in chunks. See systemd's "Journal Export Format".
 
     A field is NAME=value, or NAME, a line break, eight bytes of length, the value, a line break.
+    An entry has only the fields that its line shows: an entry without an end stays small.
     """
     lines: list[str] = []
     size = 0
     entry: dict[str, str] = {}
     while True:
-        line = stream.readline(_FIELD)
-        name, equals, value = line.rstrip(b"\n").partition(b"=")
-        if equals:
-            entry[name.decode("ascii", "replace")] = value.decode("utf-8", "replace")
-        elif name:
-            length = int.from_bytes(stream.read(8), "little")
-            entry[name.decode("ascii", "replace")] = _binary(stream, length)
-        elif entry:
-            text = entry_line(_entry_fields(entry))
+        line = _field_line(stream)
+        name, equals, value = line.removesuffix(b"\n").partition(b"=")
+        field = name.decode("ascii", "replace")
+        if name and not equals:
+            value = _binary(stream, int.from_bytes(stream.read(8), "little"))
+        if field in _FIELDS:
+            entry[field] = value.decode("utf-8", "replace")
+        elif entry and not name:
+            if "SYSLOG_IDENTIFIER" in entry:
+                entry.pop("_COMM", None)
+            text = entry_line(entry)
             lines.append(text)
             size += len(text)
             entry = {}
@@ -151,22 +176,19 @@ def _journal(stream: io.BufferedReader[io.RawIOBase]) -> Iterator[bytes]:
             return
 
 
-def _binary(stream: io.BufferedReader[io.RawIOBase], length: int) -> str:
+def _field_line(stream: io.BufferedReader[io.RawIOBase]) -> bytes:
+    """The next line. Of a long line, the rest is skipped."""
+    line = stream.readline(_FIELD)
+    rest = line
+    while len(rest) == _FIELD and not rest.endswith(b"\n"):
+        rest = stream.readline(_FIELD)
+    return line
+
+
+def _binary(stream: io.BufferedReader[io.RawIOBase], length: int) -> bytes:
     """The value of a binary field. Of a long value, the rest is skipped."""
     value = stream.read(min(length, _FIELD))
     left = length - len(value) + 1  # the line break after the value
     while left > 0 and (skipped := stream.read(min(left, _FIELD))):
         left -= len(skipped)
-    return value.decode("utf-8", "replace")
-
-
-_FIELDS = (
-    *("__REALTIME_TIMESTAMP", "PRIORITY", "_HOSTNAME", "SYSLOG_IDENTIFIER", "_COMM", "MESSAGE"),
-)
-
-
-def _entry_fields(entry: dict[str, str]) -> dict[str, str]:
-    fields = {name: entry[name] for name in _FIELDS if name in entry}
-    if "SYSLOG_IDENTIFIER" in fields:
-        fields.pop("_COMM", None)
-    return fields
+    return value

@@ -14,6 +14,7 @@ from localagent.logs.digest import LogDigest
 from localagent.logs.incident import find_incident
 from localagent.logs.report import as_text, sections
 from localagent.logs.slices import parse_minute, read_slice
+from localagent.logs.sources import file_name
 from localagent.logs.store import digest_of
 from localagent.redaction.secret_files import is_secret
 from localagent.tools.base import Action, ToolArguments, ToolContext, ToolSpec, parse
@@ -92,7 +93,7 @@ def _show(given: LogsArguments, paths: list[str], context: ToolContext) -> ToolR
             raise Interrupted("reading the logs was stopped")
 
     try:
-        digest = digest_of(paths, progress, context.workspace.root)
+        digest = digest_of([file_name(path) for path in paths], progress, context.workspace.root)
         for path in paths:
             context.record_read(path, _sha256(context.workspace.root / path))
         if given.time or given.pattern:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
+import tracemalloc
 from pathlib import Path
 
 import pytest
@@ -11,7 +13,9 @@ import pytest
 from localagent.core.errors import UsageError
 from localagent.logs import digest as digests
 from localagent.logs.digest import LogDigest
+from localagent.logs.json_lines import plain_lines
 from localagent.logs.slices import parse_minute, read_slice
+from localagent.logs.sources import chunks, open_sources
 from localagent.logs.store import digest_of
 from localagent.logs.timestamps import show_time
 
@@ -74,6 +78,44 @@ def test_a_journald_export(tmp_path: Path) -> None:
         "2026-11-28T10:00:00.000Z db-1 kernel: ERROR two lines",
         "2026-11-28T10:01:00.000Z db-1 kernel: second",
     ]
+
+
+def test_an_entry_without_an_end_takes_little_memory(tmp_path: Path) -> None:
+    path = tmp_path / "j.gz"
+    with gzip.open(path, "wb", compresslevel=1) as file:
+        file.write(b"__CURSOR=s=1\n")
+        for number in range(60):
+            file.write(b"F%d=%b\n" % (number, b"A" * (1 << 20)))
+        file.write(b"_HOSTNAME=db-1\nMESSAGE=the end\n")
+    tracemalloc.start()
+    try:
+        (data,) = (chunk.data for chunk in chunks(0, *open_sources([str(path)])))
+        assert tracemalloc.get_traced_memory()[1] < 16 << 20
+    finally:
+        tracemalloc.stop()
+    assert data == b"db-1 app: the end\n"
+
+
+@pytest.mark.parametrize("value", ["1e999", '"-inf"', '"nan"'])
+def test_a_time_that_is_no_number_is_left_out(value: str) -> None:
+    line = f'{{"time": {value}, "level": "\u00b2", "msg": "x"}}'
+    assert plain_lines([line]) == ["\u00b2 x"]
+
+
+def test_only_regular_files_are_read(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    for name in (str(tmp_path / "pipe"), "/dev/zero"):
+        with pytest.raises(UsageError, match=f"cannot read {name}: not a regular file"):
+            open_sources([name])
+
+
+def test_a_file_in_a_folder_is_never_standard_input(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _write(tmp_path / "-", LINES)
+    monkeypatch.setattr("sys.stdin", None)
+    digest = digest_of(["."], root=tmp_path)
+    assert digest.lines == 4 and digest.sources[0].path == "./-"
 
 
 def test_lines_without_time_stamps_are_counted(tmp_path: Path) -> None:

@@ -48,6 +48,15 @@ def test_the_first_cause_is_shown(root: Path, path: str) -> None:
     assert set(reads) == {"logs/app.log"}
 
 
+def test_a_file_named_like_standard_input_is_read(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (root / "-").write_text(f"{LINES[60]}\n")
+    monkeypatch.setattr("sys.stdin", None)
+    result, reads = _call(root, path="-")
+    assert "./-:1" in result.for_model and reads == ["-"]
+
+
 def test_lines_of_some_minutes(root: Path) -> None:
     result, _ = _call(root, path="logs/app.log", time="10:00-10:02", pattern="SDB")
     assert result.for_model == f"logs/app.log:61  {LINES[60]}"
