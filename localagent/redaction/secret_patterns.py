@@ -173,14 +173,16 @@ def _key_body(match: re.Match[str]) -> bool:
 
 FORMS: tuple[_Form, ...] = (
     # RFC 7468, and the formats of OpenSSH and PGP. Lines in a tool's output may begin with their
-    # number ("12|").
+    # number ("12|"). A key without an end ends at the next key, so that the search takes linear
+    # time.
     _Form(
         "private key",
         ("PRIVATE KEY",),
         re.compile(
             r"-----BEGIN (?:[A-Z0-9]+ ){0,3}PRIVATE KEY(?: BLOCK)?-----"
             r"(?P<s>[A-Za-z0-9+/=\s\\|:,\"'.()#*>-]{60,20000}?)"
-            r"(?:-----END (?:[A-Z0-9]+ ){0,3}PRIVATE KEY|\Z)"
+            r"(?:-----END (?:[A-Z0-9]+ ){0,3}PRIVATE KEY|\Z"
+            r"|(?=-----BEGIN (?:[A-Z0-9]+ ){0,3}PRIVATE KEY))"
         ),
         _key_body,
     ),
