@@ -208,18 +208,22 @@ def error_output(error: LocalAgentError) -> Output:
     return Output("error", error.message, hint=error.hint)
 
 
-def new_file(path: Path, data: bytes, *, mode: int = 0o666) -> None:
-    """Write a new file. Raises UsageError if the file exists or cannot be written."""
+def new_file(path: Path, data: bytes, *, mode: int = 0o666, overwrite: bool = False) -> None:
+    """Write a new file or, with `overwrite`, replace the content of an existing file.
+
+    Raises UsageError if the file exists, is a link, or cannot be written.
+    """
     import os
 
+    flags = os.O_TRUNC | getattr(os, "O_NOFOLLOW", 0) if overwrite else os.O_EXCL
     try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | flags, mode)
         with os.fdopen(descriptor, "wb") as file:
             file.write(data)
     except OSError as error:
-        raise UsageError(
-            f"cannot write {path}: {error.strerror}", "name a file that does not exist yet"
-        ) from None
+        hint = "name a file that does not exist yet" if isinstance(error, FileExistsError) else ""
+        reason = "it is a link" if path.is_symlink() else str(error.strerror)
+        raise UsageError(f"cannot write {path}: {reason}", hint) from None
 
 
 def table_lines(rows: Sequence[Sequence[str]]) -> list[str]:

@@ -15,7 +15,7 @@ from localagent.cli.options import (
     add_json,
     add_number,
 )
-from localagent.cli.output import CliResult, fields, text_result
+from localagent.cli.output import CliResult, fields, new_file, text_result
 from localagent.core.errors import UsageError
 from localagent.ui.chat.output import Output
 from localagent.ui.view.format import count, size
@@ -283,10 +283,7 @@ def export(args: argparse.Namespace) -> CliResult:
         return CliResult()
     if args.output.exists() and not args.force:
         raise UsageError(f"{args.output} exists already", "--force overwrites it")
-    try:
-        args.output.write_bytes(data)
-    except OSError as error:
-        raise UsageError(f"cannot write {args.output}: {error.strerror}") from None
+    new_file(args.output, data, overwrite=args.force)
     return CliResult([Output("note", f"wrote {args.output}")])
 
 

@@ -101,6 +101,11 @@ def test_documents_are_written_and_not_written_over(run: Run, session: str, tmp_
     out.write_text("")
     assert run("sessions", "export", session, "-o", str(out), "--force").returncode == 0
     assert out.stat().st_size > 0
+    (tmp_path / "link").symlink_to(tmp_path / "target")
+    for more in ([], ["--force"]):
+        linked = run("sessions", "export", session, "-o", str(tmp_path / "link"), *more)
+        assert linked.returncode == 2 and "it is a link" in linked.stderr
+    assert not (tmp_path / "target").exists()
     missing = run("sessions", "export", session, "-o", str(tmp_path / "no" / "x"))
     assert missing.returncode == 2
     assert os.linesep not in missing.stderr.strip()

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 from pathlib import Path
 
 import pytest
 
 from localagent.cli.options import Parser, add_command, add_json
-from localagent.cli.output import CliResult, Console, table_lines, text_result
+from localagent.cli.output import CliResult, Console, new_file, table_lines, text_result
 from localagent.cli.session_console import run_in_session
 from localagent.core.errors import RefusedError, UsageError, WorkspaceError
 from localagent.ui.chat.output import Output
@@ -108,3 +109,17 @@ def test_help_is_an_output_and_a_mistake_an_error() -> None:
     assert output.text.startswith("usage: localagent toy")
     with pytest.raises(UsageError, match="unrecognized"):
         run(lambda _: CliResult(), "--frob")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="links need rights on Windows")
+def test_a_file_is_not_written_through_a_link(tmp_path: Path) -> None:
+    (dangling := tmp_path / "a").symlink_to(tmp_path / "target")
+    (leading := tmp_path / "b").symlink_to(tmp_path / "file")
+    (tmp_path / "file").write_text("old")
+    for link in (dangling, leading):
+        for overwrite in (False, True):
+            with pytest.raises(UsageError, match="it is a link"):
+                new_file(link, b"new", overwrite=overwrite)
+    assert not (tmp_path / "target").exists()
+    new_file(tmp_path / "file", b"new", overwrite=True)
+    assert (tmp_path / "file").read_text() == "new"
