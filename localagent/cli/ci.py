@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TextIO
@@ -116,7 +117,7 @@ class JobView:
         self._log = job_log(dialect, sys.stdout.write)
         self._draws = [Renderer(stack.enter_context(log_screen(sys.stdout, color=args.color))).draw]
         if args.events is not None:
-            stream = stack.enter_context(_opened(args.events, "w"))
+            stream = stack.enter_context(_opened(args, args.events))
             self._draws.insert(0, JsonLines(stream).draw)
         self._open = False
 
@@ -147,11 +148,16 @@ class JobView:
         self._log.close()
         sys.stdout.flush()
         code = report.end.exit_code if report.end else 2
-        _write(args.junit, lambda: documents.junit(report))
-        _write(args.sarif, lambda: documents.sarif(findings, exit_code=code))
-        _write(args.code_quality, lambda: documents.code_quality(findings))
-        _write(args.summary, lambda: summary_page(report), mode="a")
-        _write(args.patch, lambda: _patch(session))
+        _write_reports(
+            args,
+            {
+                "patch": lambda: _patch(session),
+                "junit": lambda: documents.junit(report),
+                "sarif": lambda: documents.sarif(findings, exit_code=code),
+                "code_quality": lambda: documents.code_quality(findings),
+                "summary": lambda: summary_page(report),
+            },
+        )
 
     def _end_group(self) -> None:
         if self._open:
@@ -189,14 +195,50 @@ def _check_folders(args: argparse.Namespace) -> None:
             )
 
 
-def _opened(path: Path, mode: Literal["w", "a"]) -> TextIO:
+def _opened(args: argparse.Namespace, path: Path, *, append: bool = False) -> TextIO:
+    """Open a report for writing. Raises UsageError.
+
+    In the checkout no link is followed, because the repository or a command may have made it.
+    """
+    from localagent.workspace.safe_files import write_below
+
+    below = _below_checkout(path, args.directory)
     try:
-        return path.open(mode, encoding="utf-8", errors="replace", newline="\n")
+        if below is None:
+            mode: Literal["a", "w"] = "a" if append else "w"
+            return path.open(mode, encoding="utf-8", errors="replace", newline="\n")
+        descriptor = write_below(*below, append=append)
     except OSError as error:
+        if error.errno in (errno.ELOOP, errno.ENOTDIR):
+            raise UsageError(
+                f"cannot write {path}: a part of its path is a link",
+                "the repository or a command may have made it; name a file outside of the checkout",
+            ) from None
         raise UsageError(f"cannot write {path}: {error.strerror}") from None
+    return os.fdopen(descriptor, "w", encoding="utf-8", errors="replace", newline="\n")
 
 
-def _write(path: Path | None, text: Callable[[], str], mode: Literal["w", "a"] = "w") -> None:
-    if path is not None:
-        with _opened(path, mode) as file:
-            file.write(text())
+def _below_checkout(path: Path, directory: Path) -> tuple[Path, str] | None:
+    """The checkout and the path of a report below it; None for a report outside of it."""
+    root = directory.resolve()
+    root = next((p for p in (root, *root.parents) if (p / ".git").exists()), root)
+    absolute = Path(os.path.abspath(path))  # noqa: PTH100 - Path.resolve would follow links
+    for folder in reversed(absolute.parents):
+        if folder.exists() and folder.samefile(root):
+            return root, absolute.relative_to(folder).as_posix()
+    return None
+
+
+def _write_reports(args: argparse.Namespace, texts: Mapping[str, Callable[[], str]]) -> None:
+    """Write the reports that the user asked for; then raise UsageError for the first unwritable."""
+    errors: list[UsageError] = []
+    for name, text in texts.items():
+        path = getattr(args, name)
+        try:
+            if path is not None:
+                with _opened(args, path, append=name == "summary") as file:
+                    file.write(text())
+        except UsageError as error:
+            errors.append(error)
+    if errors:
+        raise errors[0]

@@ -120,6 +120,34 @@ def entry_content(root: Path, name: str, limit: int = -1) -> bytes | None:
     return data if state.kind in ("file", "symlink") else None
 
 
+def write_below(root: Path, name: str, *, append: bool = False) -> int:
+    """Open the regular file `name` below `root` for writing, and return its descriptor.
+
+    The file is made, or emptied without `append`. Raises OSError if a part of the path is a link.
+    """
+    how = os.O_WRONLY | os.O_CREAT | _SAFE | getattr(os, "O_NONBLOCK", 0)
+    if not _DIR_FDS:
+        descriptor = os.open(f"{root}/{name}", how, 0o666)
+    else:
+        *folders, last = name.split("/")
+        folder = _descend(os.open(root, _FOLDER), folders)
+        try:
+            descriptor = os.open(last, how, 0o666, dir_fd=folder)
+        finally:
+            os.close(folder)
+    try:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise OSError(errno.EINVAL, "not a regular file", name)
+        if append:
+            os.lseek(descriptor, 0, os.SEEK_END)
+        else:
+            os.ftruncate(descriptor, 0)
+    except OSError:
+        os.close(descriptor)
+        raise
+    return descriptor
+
+
 def _descend(fd: int, parts: list[str]) -> int:
     """Open the folder at the path `parts` below the open folder `fd`, and close `fd`."""
     try:
