@@ -115,9 +115,9 @@ def _index_errors(workspace: Workspace) -> Iterator[None]:
 def execute(args: argparse.Namespace) -> CliResult:
     """Create, describe or remove the index."""
     from localagent.index.store import drop, index_file, peek
-    from localagent.workspace.workspace import Workspace
+    from localagent.project.project import Project
 
-    workspace = Workspace.open(args.directory)
+    workspace = Project.open(args.directory).workspace
     file = index_file(workspace.root)
     exists = file.exists()
     if args.action == "drop":
@@ -151,9 +151,9 @@ def _counts_result(counts: Counts, file: str) -> CliResult:
 
 def show_map(args: argparse.Namespace) -> CliResult:
     """Show the outline of a file or folder."""
-    from localagent.workspace.workspace import Workspace
+    from localagent.project.project import Project
 
-    workspace = Workspace.open(args.directory)
+    workspace = Project.open(args.directory).workspace
     below = workspace.relative(args.path)
     if not workspace.exists(below):
         raise UsageError(f"there is no {args.path!r} in {workspace.root}", "name a file or folder")

@@ -76,7 +76,7 @@ def execute(args: argparse.Namespace) -> CliResult:
     """Search the workspace, and list the results."""
     from localagent.index.lookup import PLACES, places
     from localagent.index.query import FieldQuery, Filter, parse_fields
-    from localagent.workspace.workspace import Workspace
+    from localagent.project.project import Project
 
     text = args.query
     if text == "-":
@@ -84,7 +84,7 @@ def execute(args: argparse.Namespace) -> CliResult:
     query = FieldQuery("", "", text, Filter()) if args.query == "-" else parse_fields(text)
     if not query.form and not query.words.strip():
         raise UsageError("the question is empty", 'localagent search "your question"')
-    workspace = Workspace.open(args.directory)
+    workspace = Project.open(args.directory).workspace
     with open_index(workspace, args.console, _MAX_SECONDS) as index:
         if query.form:
             limit = args.limit or PLACES

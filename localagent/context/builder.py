@@ -141,8 +141,10 @@ def gather(
 
 
 def text_of(workspace: Workspace, path: str, record: Record | None = None) -> str:
-    """The text of a file; empty if the file is missing or binary."""
+    """The text of a file; empty if the file is missing, binary or hidden by a rule."""
     try:
+        if workspace.unreadable is not None and workspace.is_hidden(workspace.relative(path)):
+            return ""
         data = workspace.read_bytes(path)
     except (OSError, OutsideWorkspace):
         return ""

@@ -26,7 +26,7 @@ import re
 import unicodedata
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from types import MappingProxyType
 from typing import Literal, Protocol
 
@@ -241,6 +241,24 @@ class Permissions:
     def _same_path(self, one: str, other: str) -> bool:
         other = normal_path(other)
         return one.casefold() == other.casefold() if self._ignore_case else one == other
+
+
+def reading_denied(
+    rules: Sequence[Rule], project_rules: Sequence[Rule]
+) -> Callable[[str], bool] | None:
+    """Whether a rule denies reading a path, as a function that can be pickled; None if no rule
+    can."""
+    if not any(r.action == "deny" and r.tool in ("*", "read") for r in (*rules, *project_rules)):
+        return None
+    return partial(_reading_denied, Permissions(rules, project_rules, secret=_is_public))
+
+
+def _reading_denied(permissions: Permissions, path: str) -> bool:
+    return permissions.decide("read", "read", path).action == "deny"
+
+
+def _is_public(_path: str) -> bool:
+    return False
 
 
 def _plainest_path(path: str) -> str:

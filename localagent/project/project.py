@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache, cached_property, partial
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,7 @@ from localagent.permissions.consent import (
     load,
     scan,
 )
+from localagent.permissions.rules import reading_denied
 from localagent.workspace.workspace import Workspace
 
 
@@ -68,6 +69,8 @@ class Project:
         """
         workspace = Workspace.open(directory)
         settings = load_settings(workspace.root, flags)
+        unreadable = reading_denied(settings.permissions, settings.project_permissions)
+        workspace = replace(workspace, unreadable=unreadable)
         return cls(workspace, settings, Consent(workspace.root), dict(flags or {}))
 
     def reopen(self, **flags: Any) -> Project:

@@ -75,13 +75,19 @@ def _files(given: str, context: ToolContext) -> list[str]:
         path = locate(workspace, name)
         if not workspace.exists(path):
             raise ToolError(f"there is no {path}{nearest(workspace, path)}")
+        if workspace.is_hidden(path):
+            raise ToolError(f"a rule denies reading {path}")
         folder = workspace.root / path
         if not folder.is_dir():
             files.append(path)
             continue
         below = (p for p in sorted(folder.rglob("*")) if p.is_file() and not p.is_symlink())
         inside = [p.relative_to(workspace.root).as_posix() for p in below]
-        files += [p for p in inside if not is_secret(p) and ".git" not in p.split("/")]
+        files += [
+            p
+            for p in inside
+            if not is_secret(p) and not workspace.is_hidden(p) and ".git" not in p.split("/")
+        ]
     if not files:
         raise ToolError(f"there are no log files in {given}")
     return files

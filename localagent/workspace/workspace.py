@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from localagent.core.errors import OutsideWorkspace, WorkspaceError
 from localagent.core.programs import register_workspace
@@ -19,6 +20,9 @@ from localagent.redaction.secret_files import is_secret
 from localagent.workspace import gitignore
 from localagent.workspace.git import run
 from localagent.workspace.safe_files import open_below
+
+if TYPE_CHECKING:
+    from pathspec import GitIgnoreSpec
 
 IGNORE_FILE = ".localagentignore"
 
@@ -32,10 +36,15 @@ _MAGIC = ("/proc", "/dev", "/sys")
 
 @dataclass(frozen=True, slots=True)
 class Workspace:
-    """A workspace. `root` is its path without links; `given` is the user's path, made absolute."""
+    """A workspace. `root` is its path without links; `given` is the user's path, made absolute.
+
+    `unreadable` says whether a rule denies reading a path; None if no rule does. Such a file is as
+    if ignored, and `text_of` and the tools do not show it.
+    """
 
     root: Path
     given: Path
+    unreadable: Callable[[str], bool] | None = field(default=None, compare=False)
 
     @classmethod
     def open(cls, path: str | Path) -> Workspace:
@@ -61,6 +70,10 @@ class Workspace:
             ) from None
         register_workspace(root)
         return cls(root, given)
+
+    def is_hidden(self, name: str) -> bool:
+        """Whether a rule denies reading `name`, which is spelled as in `files()`."""
+        return self.unreadable is not None and self.unreadable(name)
 
     @property
     def writable(self) -> bool:
@@ -133,16 +146,12 @@ class Workspace:
 
         Without git, or if git ignores the whole folder, all files are listed except those that
         .gitignore files exclude. Links, files in `.git`, files that probably hold secrets, virtual
-        environments, and files that .localagentignore excludes are left out.
+        environments, hidden files, and files that .localagentignore excludes are left out.
         """
         by_git = run.list_files(self.root)
         names = gitignore.walk(self.root) if by_git is None else self._regular_files(by_git)
         spec = gitignore.patterns(self.root, IGNORE_FILE)
-        chosen = [
-            name
-            for name in names
-            if not is_secret(name) and not (spec and spec.match_file(name)) and not _in_git(name)
-        ]
+        chosen = [name for name in names if not self._left_out(name, spec) and not _in_git(name)]
         environments = tuple(
             name.removesuffix(ENVIRONMENT_MARK)
             for name in chosen
@@ -156,7 +165,7 @@ class Workspace:
         if name == ".":
             return False
         spec = gitignore.patterns(self.root, IGNORE_FILE)
-        if is_secret(name) or _in_git(name) or (spec and spec.match_file(name)):
+        if self._left_out(name, spec) or _in_git(name):
             return True
         if self._in_environment(name, {}):
             return True
@@ -170,12 +179,14 @@ class Workspace:
             return {name for name in names if self.ignored(name)}
         spec = gitignore.patterns(self.root, IGNORE_FILE)
         known: dict[str, bool] = {}
-        more = {
-            n
-            for n in names
-            if is_secret(n) or (spec and spec.match_file(n)) or self._in_environment(n, known)
-        }
+        more = {n for n in names if self._left_out(n, spec) or self._in_environment(n, known)}
         return by_git | more
+
+    def _left_out(self, name: str, spec: GitIgnoreSpec | None) -> bool:
+        """Whether a file may hold secrets, is hidden, or matches the patterns of
+        .localagentignore."""
+        ignored = spec is not None and spec.match_file(name)
+        return ignored or is_secret(name) or self.is_hidden(name)
 
     def _in_environment(self, name: str, known: dict[str, bool]) -> bool:
         """Whether `name` is a virtual environment of Python, or in one.

@@ -19,7 +19,7 @@ from localagent.context.builder import text_of
 from localagent.context.excerpt import code_block, excerpt, most_that_fit
 from localagent.context.test_cases import condense_tests
 from localagent.core.changes import Change
-from localagent.core.errors import UsageError
+from localagent.core.errors import RefusedError, UsageError
 from localagent.core.messages import Message
 from localagent.edits.textfile import TextFile, decode, is_binary, sha256
 
@@ -78,13 +78,15 @@ class Problem:
 def open_file(turn: Turn, path: str) -> TextFile | None:
     """The workspace's file at `path`, or None if the file does not exist yet.
 
-    Raises UsageError for a folder or a binary file.
+    Raises UsageError for a folder or a binary file, RefusedError if a rule denies reading it.
     """
     workspace = turn.services.workspace
     if not workspace.exists(path):
         return None
     if workspace.path(path).is_dir():
         raise UsageError(f"{path} is a folder", "name a file")
+    if workspace.is_hidden(path):
+        raise RefusedError(f"a rule denies reading {path}")
     data = workspace.read_bytes(path)
     if is_binary(data):
         raise UsageError(f"{path} is a binary file; localagent edits text files only")
