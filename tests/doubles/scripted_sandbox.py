@@ -119,7 +119,8 @@ def python_check(path: str, cases: Mapping[str, tuple[str, object]]) -> Answer:
 def python_tests(_line: str, files: Files) -> CommandResult:
     """Run the `test_` functions of the `…_test.py` files in this process.
 
-    The output is the probe's: outcomes, messages, tracebacks, and each test's executed lines.
+    The output has pytest's counts, and the probe's report: outcomes, messages, tracebacks, and each
+    test's executed lines.
     """
     tests: dict[str, dict[str, Any]] = {}
     lines: dict[str, dict[str, list[int]]] = {}
@@ -135,7 +136,8 @@ def python_tests(_line: str, files: Files) -> CommandResult:
             tests[f"{path}::{name}"], lines[f"{path}::{name}"] = runner.run(module[name], path)
     report = json.dumps({"tests": tests, "lines": lines})
     failures = [test["message"] for test in tests.values() if test["outcome"] == "failed"]
-    output = "\n".join([*failures, f"LOCALAGENT-PROBE {report}"])
+    counts = f"{len(failures)} failed, {len(tests) - len(failures)} passed in 0.01s"
+    output = "\n".join([*failures, counts, f"LOCALAGENT-PROBE {report}"])
     return CommandResult(int(bool(failures) or not tests), output, 0.01)
 
 

@@ -36,6 +36,7 @@ _NO_NETWORK = re.compile(
 )
 NOT_WORSE = "the check still fails, but on nothing that passed before"
 UNTESTED = "the check passes, but no test runs the change"
+SILENT = "the check passes, but it reports no passed test any more"
 UNDEFINED = "the check passes, but the change does not define "
 """A name that the task asks for follows."""
 
@@ -110,9 +111,20 @@ class CheckResult:
 def ends_well(kind: TurnKind, start: CheckResult, result: CheckResult) -> bool:
     """Whether a turn's change is good enough, by the checks before and after it.
 
-    The check has to pass. If the turn is a step of a plan with later steps, `not_worse` is enough.
+    The check has to pass, and not by ending before its tests. If the turn is a step of a plan with
+    later steps, `not_worse` is enough.
     """
+    if is_silent(start, result):
+        return False
     return result.ok or (kind == "step" and not_worse(start, result))
+
+
+def is_silent(start: CheckResult, result: CheckResult) -> bool:
+    """Whether a check passes without a passed test, although it reported its tests at the start.
+
+    Code that ends the test runner's process with 0 does that.
+    """
+    return result.ok and bool(start.passed or start.tests) and not result.passed
 
 
 def not_worse(start: CheckResult, result: CheckResult) -> bool:

@@ -15,9 +15,11 @@ from functools import cache, partial
 from localagent.agent.checks.baseline import baseline_check
 from localagent.agent.checks.runner import (
     NOT_WORSE,
+    SILENT,
     UNTESTED,
     CheckResult,
     ends_well,
+    is_silent,
     not_worse,
     run_check,
 )
@@ -39,7 +41,7 @@ from localagent.context.compaction import Conversation, compact, tokens
 from localagent.context.excerpt import Count
 from localagent.context.prompts import Prompts
 from localagent.core.errors import ContextOverflow, ToolError
-from localagent.core.events import Event, MessageAdded, Outcome, Steered, Step
+from localagent.core.events import Event, MessageAdded, Steered, Step
 from localagent.core.messages import Message, ToolCall
 from localagent.models.base import ModelInfo, Request
 from localagent.tools.base import DONE, REPAIR, ToolSpecs, model_specs
@@ -330,7 +332,7 @@ def _done(
         return Result("answered" if verified else "unverified", summary)
     final = yield from run_check(turn, start.command, probe=False)
     if final.ok:
-        return (yield from _passed(turn, start, summary, f"{summary} ({UNTESTED})"))
+        return (yield from _passed(turn, start, final, summary, summary))
     if turn.changed and ends_well(turn.request.kind, start, final):
         return Result("unverified", f"{summary} ({NOT_WORSE})", start.command, "tool calls")
     tail = "\n".join(final.output.splitlines()[-LOOP.failure_lines :])[: LOOP.failure_chars]
@@ -338,9 +340,14 @@ def _done(
 
 
 def _passed(
-    turn: Turn, start: CheckResult, solved: str, unverified: str
+    turn: Turn, start: CheckResult, final: CheckResult, solved: str, said: str
 ) -> Generator[Event, None, Result]:
-    """The result of a turn whose check passes; `unverified` is the summary if no test runs it."""
+    """The result of a turn whose check passes; without a test, the summary is the reason and
+    `said`."""
+    if is_silent(start, final):  # also pytest with -qq, which only the probe understands
+        final = yield from run_check(turn, start.command)
+    if is_silent(start, final):
+        return Result("unverified", f"{said} ({SILENT})", start.command, "tool calls")
     tested = True
     sources = [p for p in turn.changed if language_of(p).can("tracing") and not is_test(p)]
     if start.ok and sources:  # a check that failed before passes because of the change
@@ -349,8 +356,9 @@ def _passed(
         tested = not any(
             is_untested(p, turn.originals[p], text_of(workspace, p), traced) for p in sources
         )
-    outcome: Outcome = "solved" if tested else "unverified"
-    return Result(outcome, solved if tested else unverified, start.command, "tool calls")
+    if not tested:
+        return Result("unverified", f"{said} ({UNTESTED})", start.command, "tool calls")
+    return Result("solved", solved, start.command, "tool calls")
 
 
 def _give_up(turn: Turn, start: CheckResult | None, why: str) -> Generator[Event, None, Result]:
@@ -360,7 +368,7 @@ def _give_up(turn: Turn, start: CheckResult | None, why: str) -> Generator[Event
         final = yield from run_check(turn, check, probe=False)
         if final.ok and start is not None:
             passes = f"the check passes ({why})"
-            return (yield from _passed(turn, start, passes, f"{UNTESTED} ({why})"))
+            return (yield from _passed(turn, start, final, passes, why))
         if start is not None and turn.request.is_step and not_worse(start, final):
             return Result("unverified", f"{NOT_WORSE} ({why})", check, "tool calls")
     changed = "; its changes stay (`localagent undo` reverts them)" if turn.changed else ""

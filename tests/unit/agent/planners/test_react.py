@@ -27,8 +27,9 @@ from localagent.core.events import (
 from localagent.models.base import ModelInfo, Profile
 from localagent.models.chat_templates.form import TemplateForm
 from localagent.models.scripted import ScriptedModel, ScriptedReply
+from localagent.sandbox.base import CommandResult
 from localagent.tools.registry import standard_tools
-from tests.doubles.scripted_sandbox import ScriptedSandbox, python_check
+from tests.doubles.scripted_sandbox import ScriptedSandbox, completed, python_check
 from tests.doubles.scripted_turn import run_events, scripted_turn
 
 WRONG = "def add(a, b):\n    return a - b\n"
@@ -85,6 +86,20 @@ def test_a_change_that_no_test_runs_is_unverified(tmp_path: Path, case: str, out
     _, result = plan(turn)
     assert (result.outcome, turn.changed) == (outcome, ["calc.py"])
     assert ("no test runs the change" in result.summary) == (outcome == "unverified")
+
+
+def test_a_check_that_ends_before_its_tests_verifies_nothing(tmp_path: Path) -> None:
+    """The changed code ends the test runner with 0, as `os._exit(0)` does."""
+    turn = turn_in(tmp_path, [EDIT.replace("+ b", "+ 0"), DONE])
+    checked = python_check("calc.py", CASES)
+
+    def ends_early(line: str, files: Mapping[str, str]) -> CommandResult:
+        return completed() if "a + 0" in files["calc.py"] else checked(line, files)
+
+    turn.services = replace(turn.services, sandbox=ScriptedSandbox(ends_early))
+    _, result = plan(turn)
+    silent = "fixed the sign (the check passes, but it reports no passed test any more)"
+    assert (result.outcome, result.summary) == ("unverified", silent)
 
 
 def test_a_done_before_the_check_passes_is_refused(tmp_path: Path) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from localagent.agent.turn import Answer, Ledger, Turn
 from localagent.core.events import Event, Failed, MessageAdded, Question, TurnFinished, Warned
 from localagent.models.scripted import ScriptedReply
 from localagent.sandbox.base import CommandResult
-from tests.doubles.scripted_sandbox import ScriptedSandbox, python_check
+from tests.doubles.scripted_sandbox import ScriptedSandbox, completed, python_check
 from tests.doubles.scripted_turn import Permission, run_events, scripted_turn
 
 WRONG = "def add(a, b):\n    return a - b\n"
@@ -114,6 +114,20 @@ def test_code_that_was_asked_for_and_is_missing_is_unverified(tmp_path: Path) ->
     _, result = plan(turn)
     missing = "the check passes, but the change does not define double"
     assert (result.outcome, result.summary) == ("unverified", f"changed calc.py; {missing}")
+
+
+def test_a_change_that_ends_the_check_before_its_tests_does_not_pass(tmp_path: Path) -> None:
+    checked = python_check("calc.py", CASES)
+
+    def ends_early(line: str, files: Mapping[str, str]) -> CommandResult:
+        return completed() if "_exit" in files["calc.py"] else checked(line, files)
+
+    ending = "import os\n\nos._exit(0)\n"
+    turn = turn_in(tmp_path, replies=[ending, RIGHT], code="def add(a, b):\n    pass\n")
+    turn.services = replace(turn.services, sandbox=ScriptedSandbox(ends_early))
+    _, result = plan(turn)
+    assert result.outcome == "solved"
+    assert (tmp_path / "calc.py").read_text() == RIGHT
 
 
 def test_without_a_check_the_change_is_unverified(tmp_path: Path) -> None:
