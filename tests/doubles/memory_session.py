@@ -31,11 +31,17 @@ class MemorySession:
         self.screen = Stream()
         self.recorded: Iterable[Event] = ()
         self.first = ""
+        self.opening = threading.Event()  # the session opens when it is set
+        self.opening.set()
         self._keyboard = keyboard
         defaults: dict = {"theme": "none", "edit_mode": "emacs", "keys": {}}
         preferences = Preferences(**{**defaults, "status_line": ("mode",), **settings})
-        start = Start(folder, "1.2.3", lambda: preferences, lambda: (chat, self.recorded))
+        start = Start(folder, "1.2.3", lambda: preferences, self._open)
         self.tui = Tui(start, self.screen, keyboard=keyboard)
+
+    def _open(self) -> tuple[FakeChat, Iterable[Event]]:
+        assert self.opening.wait(PATIENCE)
+        return self.chat, self.recorded
 
     def run(self, steps: Steps) -> int:
         """Hold the session while `steps` uses it; leave at its end."""

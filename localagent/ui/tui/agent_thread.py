@@ -10,6 +10,7 @@ import queue
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -73,6 +74,14 @@ class LongOutput:
     text: str
 
 
+@dataclass(frozen=True, slots=True)
+class _Line:
+    """A line of the user; `drawn`: it is on the screen already."""
+
+    text: str
+    drawn: bool
+
+
 class AgentThread:
     """Owns the chat and the agent thread.
 
@@ -90,7 +99,7 @@ class AgentThread:
         self._surface = surface
         self._front_end = front_end
         self._renderer = Renderer(surface, undo="/undo", inside=True)
-        self._inbox: queue.SimpleQueue[str | Callable[[Chat], None] | None] = queue.SimpleQueue()
+        self._inbox: queue.SimpleQueue[_Line | Callable[[Chat], None] | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="agent", daemon=True)
         self.chat: Chat | None = None
         self.outputs: deque[LongOutput | SearchLog] = deque(maxlen=MAX_OUTPUTS)
@@ -104,16 +113,27 @@ class AgentThread:
     def submit(self, line: str, *, drawn: bool = True) -> None:
         """Run a line of the user after all earlier lines; `drawn`: it is on the screen already."""
         self.busy = True
-        self._inbox.put(line if drawn else lambda chat: self._run_line(chat, line, drawn=False))
+        self._inbox.put(_Line(line, drawn))
 
     def call(self, work: Callable[[Chat], None]) -> None:
         """Call `work(chat)` in the agent thread, between two lines."""
         self._inbox.put(work)
 
-    def cancel(self) -> None:
-        """Stop the current line, and discard the lines that wait in the chat."""
+    def cancel(self) -> list[str]:
+        """Stop the current line. Returns the lines that waited for the session to open; they are
+        not run."""
         if self.chat is not None:
             self.chat.cancel()
+            return []
+        tasks: list[_Line | Callable[[Chat], None] | None] = []
+        with suppress(queue.Empty):
+            while True:
+                tasks.append(self._inbox.get_nowait())
+        rest = [task for task in tasks if not isinstance(task, _Line)]
+        for task in rest:
+            self._inbox.put(task)
+        self.busy = bool(rest)
+        return [task.text for task in tasks if isinstance(task, _Line)]
 
     def stop(self, seconds: float) -> bool:
         """End the thread and the session; return False if that takes more than `seconds`."""
@@ -147,10 +167,10 @@ class AgentThread:
             self.busy = True
             self._front_end.changed()
             try:
-                if callable(task):
-                    task(chat)
+                if isinstance(task, _Line):
+                    self._run_line(chat, task.text, drawn=task.drawn)
                 else:
-                    self._run_line(chat, task)
+                    task(chat)
             except LocalAgentError as error:
                 self._draw(chat, Output("error", error.message, hint=error.hint))
             finally:
@@ -158,7 +178,7 @@ class AgentThread:
                 self.busy = not self._inbox.empty()
                 self._front_end.changed()
 
-    def _run_line(self, chat: Chat, line: str, *, drawn: bool = True) -> None:
+    def _run_line(self, chat: Chat, line: str, *, drawn: bool) -> None:
         self._renderer.echoed = line.strip() if drawn else ""
         for item in chat.submit(line):
             if self._leaving:  # keep reading events, so that the turn's end is recorded

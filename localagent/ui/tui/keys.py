@@ -237,12 +237,17 @@ class InputKeys:
 
     def _cancel(self) -> None:
         tui, chat = self._tui, self._tui.agent.chat
-        tui.agent.cancel()
+        lines = tui.agent.cancel()
         tui.dialogs.cancel_question()
-        if chat is not None and (lines := chat.take_queued()):
+        if chat is not None:
+            lines = chat.take_queued()
+        if lines:
             self._line.insert("\n".join(lines))
         tui.queued.clear()
-        tui.printer.status("stopping")
+        if tui.agent.busy:
+            tui.printer.status("stopping")
+        elif lines:
+            tui.note = "not sent: the session is not open yet"
 
     def _leave(self, _event: KeyPressEvent) -> None:
         if self._line.buffer.text:

@@ -73,6 +73,23 @@ def test_lines_entered_during_a_turn_wait_in_the_chat(session: Open) -> None:
     assert one.tui.queued == []
 
 
+def test_ctrl_c_takes_back_a_line_that_waits_for_the_session(session: Open) -> None:
+    def steps(user: MemorySession) -> None:
+        user.type("too early\r")
+        user.until(lambda: user.tui.agent.busy)
+        user.type("\x03")
+        user.until(lambda: user.tui.line.buffer.text == "too early", "back in the input line")
+        user.opening.set()
+        user.open()
+        user.type("\r")
+        user.see("you said too early")
+
+    one = session(FakeChat())
+    one.opening.clear()
+    one.run(steps)
+    assert one.chat.lines == ["too early"]
+
+
 def test_ctrl_c_saves_the_draft_and_then_leaves(session: Open) -> None:
     def steps(user: MemorySession) -> None:
         user.open()
