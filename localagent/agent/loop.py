@@ -128,7 +128,8 @@ def _command(turn: Turn, share: bool) -> Work:
     turn.ensure_within_limits()
     if share:
         yield _output_message(turn, turn.prompt, result.for_model)
-    return Result("answered", result.for_model.partition("\n")[0])
+    summary = result.for_model.partition("\n")[0]
+    return Result("answered" if result.ok else "unsolved", summary)
 
 
 def _project_check(turn: Turn, share: bool) -> Work:

@@ -196,7 +196,7 @@ class Renderer:
         self._report = TurnReport(session=self._report.session)
         self._steps.clear()
         self._kind = event.kind
-        self._report.is_user_check = event.kind == "check"
+        self._report.kind = event.kind
         echoed, self.echoed = self.echoed, ""
         is_check = event.kind == "check" and echoed.startswith("/")  # /test is another name
         if not is_check and echoed.removeprefix("/plan ").lstrip("!").strip() != event.prompt:

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 
 from rich.text import Text
 
-from localagent.agent.checks.runner import UNDEFINED
-from localagent.core.events import CheckFinished, FileChanged, Outcome, TurnFinished
+from localagent.agent.checks.runner import SILENT, UNDEFINED
+from localagent.core.events import CheckFinished, FileChanged, Outcome, TurnFinished, TurnKind
 from localagent.ui.view.diff import diff_rows, draw_diff
 from localagent.ui.view.format import check_result, count, duration
 from localagent.ui.view.sanitize import clean, one_line
@@ -52,8 +52,7 @@ class TurnReport:
     previews: set[str] = field(default_factory=set)
     """Diffs that a question to the user has drawn already."""
     answer_drawn: bool = False
-    is_user_check: bool = False
-    """Whether the turn only ran the check, as the user requested."""
+    kind: TurnKind = "task"
 
     def last_check(self, command: str) -> CheckFinished | None:
         """The last run of a check on the workspace; None if it did not run."""
@@ -64,10 +63,15 @@ class TurnReport:
 def draw_summary(
     screen: Surface, event: TurnFinished, report: TurnReport, undo: str, *, inside: bool = False
 ) -> None:
-    """Draw the summary of a turn; `inside` a session, an answer or check gets only its cost."""
+    """Draw the summary of a turn.
+
+    `inside` a session, an answer, a check or a command without changes gets only its cost.
+    """
     answered = event.outcome == "answered" and not event.changed and report.answer_drawn
-    check_only = report.is_user_check and event.outcome in ("answered", "unsolved")
-    brief = inside and (answered or check_only)
+    ended = event.outcome in ("answered", "unsolved")
+    check_only = report.kind == "check" and ended
+    command_only = report.kind == "command" and ended and not event.changed
+    brief = inside and (answered or check_only or command_only)
     if not brief:
         screen.line()
         _draw_changes(screen, [c for c in report.changes if c.diff.strip() not in report.previews])
@@ -81,7 +85,7 @@ def draw_summary(
         return
     _draw_outcome(screen, event, report)
     rows = _facts(event, report, undo)
-    if step := next_step(event, inside=inside):
+    if report.kind != "command" and (step := next_step(event, inside=inside)):
         rows.append(("next", Text(step)))
     for row in labelled(rows):
         screen.line(row)
@@ -125,7 +129,9 @@ def _draw_outcome(screen: Surface, event: TurnFinished, report: TurnReport) -> N
         last = report.last_check(event.check)
         passes = last is not None and last.ok
         missing = event.summary.partition(UNDEFINED)[2]
-        tested = f"it does not define {missing}" if missing else "no test runs the change"
+        silent = "the check reports no passed test any more"
+        tested = silent if SILENT in event.summary else "no test runs the change"
+        tested = f"it does not define {missing}" if missing else tested
         why = tested if passes else "the check fails as it did before"
         words = f"changed, but not verified: {why}"
     if event.outcome == "solved" and not event.changed:
@@ -137,7 +143,9 @@ def _draw_outcome(screen: Surface, event: TurnFinished, report: TurnReport) -> N
         if not report.answer_drawn and event.summary:
             screen.line(Text(clean(event.summary)))
             screen.line()
-    if event.outcome == "unsolved" and event.summary:
+    if event.outcome == "unsolved" and report.kind == "command":
+        words = f"the command failed: {one_line(event.summary, 400)}"
+    elif event.outcome == "unsolved" and event.summary:
         words += f": {one_line(event.summary, 400)}"
     unchanged = event.outcome not in ("solved", "answered", "unverified") and not event.changed
     if unchanged and "nothing was changed" not in words:

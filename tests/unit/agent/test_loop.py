@@ -56,6 +56,11 @@ def test_a_command_s_output_joins_the_conversation_if_shared(tmp_path: Path, sha
     assert all("make" in text and "built" in text for text in shared)
 
 
+def test_a_command_that_fails_is_not_done(tmp_path: Path) -> None:
+    last = end(list(run_command(turn_in(tmp_path, completed("", 127)), share=False)))
+    assert (last.outcome, last.summary, last.exit_code) == ("unsolved", "exit code 127", 1)
+
+
 @pytest.mark.parametrize(
     ("answer", "outcome", "summary"),
     [

@@ -68,8 +68,16 @@ def test_what_fails_is_the_workspace_and_no_candidate() -> None:
     assert "a bad idea" not in text
 
 
+def test_a_command_that_fails_is_not_done() -> None:
+    event = replace(END, outcome="unsolved", summary="exit code 127", check="")
+    text = drawn(event, kind="command")
+    assert "x the command failed: exit code 127 (nothing was changed)" in text
+    assert "next" not in text
+    assert drawn(event, inside=True, kind="command").count("\n") == 1
+
+
 def test_a_command_that_changed_nothing_has_said_its_time() -> None:
     event = replace(END, outcome="answered", prompt_tokens=0, completion_tokens=0)
     assert drawn(event, inside=True, answer_drawn=True) == ""
-    checked = drawn(event, inside=True, answer_drawn=True, is_user_check=True)
+    checked = drawn(event, inside=True, answer_drawn=True, kind="check")
     assert checked == "  took 1.0 s\n"
