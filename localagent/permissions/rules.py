@@ -100,7 +100,7 @@ class Permissions:
         grants: Grants | None = None,
         protected: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
-        self._protected = {_plainest_path(path): reason for path, reason in protected.items()}
+        self._protected = dict(protected)
         self._rules = tuple(rules)
         self._project_rules = tuple(project_rules)
         self._interactive = interactive
@@ -164,14 +164,8 @@ class Permissions:
         if effect == "write":
             if subject == ".." or subject.startswith(("../", "/")):
                 return Ruling("deny", "default", f"{subject} is outside the workspace")
-            for part in subject.split("/"):
-                if _plainest(part) in _PROTECTED:
-                    reason = f"localagent never changes {part}"
-                    return Ruling("deny", "default", reason)
-            plain = f"{_plainest_path(subject)}/"
-            for path, reason in self._protected.items():
-                if plain.startswith(f"{path}/"):
-                    return Ruling("deny", "default", reason)
+            if reason := never_changed(subject, self._protected):
+                return Ruling("deny", "default", reason)
         return None
 
     def _by_rules(self, tool: str, effect: Effect, subject: str, confined: bool) -> Ruling | None:
@@ -261,6 +255,24 @@ def _is_public(_path: str) -> bool:
     return False
 
 
+
+
+def never_changed(path: str, protected: Mapping[str, str]) -> str:
+    """The reason why nothing may change `path`, whatever the rules say; "" if there is none.
+
+    `protected` maps paths to the reasons why nothing may change them or what is below them.
+    """
+    for part in path.split("/"):
+        if _plainest(part) in _PROTECTED:
+            return f"localagent never changes {part}"
+    plain = f"{_plainest_path(path)}/"
+    reasons = (
+        why for each, why in protected.items() if plain.startswith(f"{_plainest_path(each)}/")
+    )
+    return next(reasons, "")
+
+
+@lru_cache(maxsize=4096)
 def _plainest_path(path: str) -> str:
     return "/".join(map(_plainest, path.split("/")))
 

@@ -119,10 +119,11 @@ def open_session(
     parts = _parts(project, options or RunOptions(), model, after)
     settings, past = project.settings, parts.past
     index = after.services.index if after else DiskIndex(project.workspace, live=True)
+    protected = _protected(project.root)
     return Session(
         project=project,
         started=_started(parts),
-        services=_services(parts, index, _gate(parts)),
+        services=_services(parts, index, _gate(parts, protected)),
         models=parts.models,
         planner=settings.planner or "",
         planner_for=parts.extensions.planner,
@@ -132,7 +133,7 @@ def open_session(
             parts.recorder.folder,
             turn,
             settings.checkpoint_bytes,
-            install_folders(project.root),
+            protected,
         ),
         undoing=WorkspaceUndo(project, parts.recorder.session, parts.held),
         lock=parts.held,
@@ -249,7 +250,7 @@ def _lock(project: Project, session: str, after: Session | None) -> WorkspaceLoc
     return after.lock
 
 
-def _gate(parts: _Parts) -> SessionGate:
+def _gate(parts: _Parts, protected: Mapping[str, str]) -> SessionGate:
     """The permission gate. Raises UsageError if the mode in the settings is not possible."""
     settings = parts.project.settings
     grants = WorkspaceGrants(parts.project.root)
@@ -258,7 +259,7 @@ def _gate(parts: _Parts) -> SessionGate:
         settings.project_permissions,
         interactive=parts.options.interactive,
         grants=grants,
-        protected=_protected(parts.project.root),
+        protected=protected,
     )
     return SessionGate(
         rules,

@@ -135,7 +135,7 @@ def _finish(
     made = repositories(root, {change.path: change.kind != "absent" for change in found})
     others = [change for change in found if is_of_git(change.path, made)]
     rest = [change for change in found if not is_of_git(change.path, made)]
-    refused = _denied(rest, others, lambda path: path in held or context.denies(path))
+    refused = _denied(rest, others, lambda path: path in held or context.denies(path), root)
     denied = [c.path for c in rest if c.path in refused and c.path not in held]
     changes = [change for change in rest if change.path not in refused]
     if changes and not done.cancelled:
@@ -203,15 +203,33 @@ def _folders_above(paths: Iterable[str]) -> set[str]:
 
 
 def _denied(
-    changes: Sequence[Change], git: Sequence[Change], denies: Callable[[str], bool]
+    changes: Sequence[Change],
+    git: Sequence[Change],
+    denies: Callable[[str], bool],
+    root: Path,
 ) -> set[str]:
-    """The paths of `changes` that are not kept: those that `denies` names, and folders around them.
+    """The paths of `changes` that are not kept.
 
-    A folder is not removed or replaced if anything in it stays, such as a file of git's (`git`).
+    These are the paths that `denies` names, the folders around them, and everything below a refused
+    entry in whose place a link or a file stays: a link would lead the change to another place,
+    which no rule has judged. A folder is not removed or replaced if anything in it stays, such as a
+    file of git's (`git`).
     """
     denied = {change.path for change in changes if denies(change.path)}
     around = _folders_above([*denied, *(change.path for change in git)])
-    return denied | {c.path for c in changes if c.kind != "dir" and c.path in around}
+    denied |= {c.path for c in changes if c.kind != "dir" and c.path in around}
+    made = {change.path for change in changes} - denied
+    folders = _folders_above(made)
+    barred = {f for f in folders - made if _is_no_folder(root / f)}
+    denied |= {path for path in made if not barred.isdisjoint(_folders_above([path]))}
+    # A new folder with the name of a secret holds no secret, and the rules judge what is in it.
+    needed = _folders_above(c.path for c in changes if c.path not in denied)
+    return denied - {c.path for c in changes if c.kind == "dir" and c.path in needed}
+
+
+def _is_no_folder(path: Path) -> bool:
+    """Whether something other than a folder is at `path`, such as a link to a folder."""
+    return os.path.lexists(path) and (path.is_symlink() or not path.is_dir())
 
 
 def _calls_git(line: str) -> bool:

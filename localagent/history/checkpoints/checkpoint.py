@@ -16,6 +16,7 @@ import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import MappingProxyType
 
 from localagent.core.atomic import write_atomic
 from localagent.core.changes import Change
@@ -39,6 +40,7 @@ from localagent.history.checkpoints.turn_log import (
     turn_logs,
 )
 from localagent.history.checkpoints.workspace_lock import next_timestamp
+from localagent.permissions.rules import never_changed
 from localagent.workspace.git.repositories import is_of_git, repositories
 from localagent.workspace.safe_files import PathState, SafeDir
 from localagent.workspace.workspace import is_encodable
@@ -54,8 +56,8 @@ class Checkpoints:
     """Applies the changes of one turn.
 
     `session_dir` is the session's folder, outside of the workspace. `max_bytes` limits the total
-    size of the contents that the session stores. `protected` are paths that nothing may change,
-    with all that is below them.
+    size of the contents that the session stores. `protected` maps paths that nothing may change,
+    with all that is below them, to the reasons.
     """
 
     def __init__(
@@ -64,10 +66,10 @@ class Checkpoints:
         session_dir: Path,
         turn: int,
         max_bytes: int = MAX_BYTES,
-        protected: Sequence[str] = (),
+        protected: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
         self._root = workspace_root
-        self._protected = tuple(protected)
+        self._protected = protected
         self._log = TurnLog(session_dir, turn)
         self._max_bytes = max_bytes
 
@@ -86,9 +88,9 @@ class Checkpoints:
         `expected` maps paths of `changes` to the SHA-256 that the caller read; None means a missing
         file. If the present content of a path differs, WorkspaceError is raised.
 
-        Raises OutsideWorkspace, RefusedError (`.git`, devices, read-only files, or the size limit)
-        and WorkspaceError (changed since it was read, no space, or no permission). After an error,
-        the workspace is unchanged.
+        Raises OutsideWorkspace, RefusedError (`.git`, `.localagent`, protected paths, devices,
+        read-only files, or the size limit) and WorkspaceError (changed since it was read, no space,
+        or no permission). After an error, the workspace is unchanged.
         """
         with _opened(self._root) as tree:
             by_path = _by_real_path(tree, changes)
@@ -345,12 +347,15 @@ def _check_read_only(tree: SafeDir, change_set: ChangeSet, by_path: Mapping[str,
             )
 
 
-def _check_protected(change_set: ChangeSet, protected: Sequence[str]) -> None:
+def _check_protected(change_set: ChangeSet, protected: Mapping[str, str]) -> None:
+    """Refuse paths that nothing may change.
+
+    The rules judged the paths as given; these are the paths to which the links lead.
+    """
     for step in change_set.steps:
-        if any(f"{step.path}/".casefold().startswith(f"{p}/".casefold()) for p in protected):
+        if reason := never_changed(step.path, protected):
             raise RefusedError(
-                f"{step.path} belongs to localagent itself, which runs from this workspace",
-                "install localagent outside of the workspace",
+                f"{step.path} cannot be changed: {reason}", "change it yourself, in an editor"
             )
 
 

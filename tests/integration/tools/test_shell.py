@@ -87,6 +87,44 @@ def test_a_file_in_place_of_a_link_leaves_the_target_alone(
     assert (root / "notes.txt").read_text() == "Total: 3\n"
 
 
+@pytest.mark.parametrize("kind", OVERLAY_AND_COPIES)
+@pytest.mark.parametrize("replaced", ["link", "below/link", "file"])
+def test_nothing_goes_below_a_refused_folder(
+    kind: str, replaced: str, context: ToolContext, new_sandbox: NewSandbox, root: Path
+) -> None:
+    """What stays in the folder's place is a link, which would lead the files elsewhere."""
+    (root / "below").mkdir()
+    (root / "link").symlink_to("src")
+    (root / "below/link").symlink_to("../src")
+    (root / "file").write_text("old\n")
+    inside = dataclasses.replace(
+        context, sandbox=new_sandbox(kind), denies=lambda path: path == replaced
+    )
+    command = f"rm {replaced}; mkdir -p {replaced}/deep; echo evil > {replaced}/app.py"
+    body = {"body": f"{command}; echo evil > {replaced}/deep/new.py; echo x > other"}
+    result = standard_tools()["shell"].prepare(body, inside).perform()
+    refused = f"{replaced}, {replaced}/app.py, {replaced}/deep, {replaced}/deep/new.py"
+    assert f"not kept, as no tool may change it: {refused}\n" in f"{result.for_model}\n"
+    assert (root / "src/app.py").read_text().startswith("import os")
+    assert not (root / "src/deep").exists()
+    assert (root / "other").read_text() == "x\n"
+
+
+def test_a_folder_stays_with_a_refused_file_in_it(context: ToolContext, root: Path) -> None:
+    inside = dataclasses.replace(context, denies=lambda path: path == "src/app.py")
+    standard_tools()["shell"].prepare({"body": "rm -r src"}, inside).perform()
+    assert [path.name for path in (root / "src").iterdir()] == ["app.py"]
+
+
+def test_a_folder_may_have_the_name_of_a_secret(context: ToolContext, root: Path) -> None:
+    """The rules judge each file in the folder, and the folder itself holds no secret."""
+    inside = dataclasses.replace(context, denies=lambda path: path == "credentials")
+    body = {"body": "mkdir credentials; echo x > credentials/client.go"}
+    result = standard_tools()["shell"].prepare(body, inside).perform()
+    assert (root / "credentials/client.go").read_text() == "x\n"
+    assert "not kept" not in result.for_model
+
+
 SETTINGS = "printf '[core]\\nbare=false\\nworktree=.\\nfsmonitor=echo > ../started;:\\n'"
 
 

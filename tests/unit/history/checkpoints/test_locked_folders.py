@@ -108,9 +108,24 @@ def test_what_cannot_be_taken_back_keeps_no_session_from_starting(
 
 
 def test_localagents_own_folder_is_never_changed(base: Path) -> None:
-    journal = Checkpoints(base / "ws", base / "sessions/s", 1, protected=(".venv",))
+    protected = {".venv": "localagent itself runs from this folder"}
+    journal = Checkpoints(base / "ws", base / "sessions/s", 1, protected=protected)
     for path in (".venv/lib/evil.pth", ".VENV", ".venv"):
-        with pytest.raises(RefusedError, match="belongs to localagent itself"):
+        with pytest.raises(RefusedError, match="localagent itself runs from this folder"):
             journal.apply([file_change("other", b""), file_change(path, b"x")])
     assert os.listdir(base / "ws") == []
     journal.apply([file_change(".venv2", b"x")])
+
+
+def test_no_link_leads_to_a_place_that_is_never_changed(base: Path) -> None:
+    """A rule that judges the path as given does not see where the path leads."""
+    root = base / "ws"
+    for folder in (".localagent", ".venv/bin"):
+        (root / folder).mkdir(parents=True)
+    (root / "id_rsa").symlink_to(".localagent")
+    (root / "x.pem").symlink_to(".venv/bin")
+    journal = Checkpoints(root, base / "sessions/s", 1, protected={".venv": "keep out"})
+    for path in ("id_rsa/config.toml", "x.pem/activate"):
+        with pytest.raises(RefusedError, match="cannot be changed"):
+            journal.apply([file_change(path, b"evil")])
+    assert not any(path.is_file() for path in root.rglob("*"))
