@@ -59,8 +59,20 @@ class Gate(Protocol):
     def possible(self) -> tuple[Mode, ...]:
         """The modes that are available in this workspace, the strictest first."""
 
-    def decide(self, tool: str, effect: Effect, subject: str, named: frozenset[str]) -> GateVerdict:
-        """Whether `tool` may act on `subject`, a path or command; `named` are the task's paths."""
+    def decide(
+        self,
+        tool: str,
+        effect: Effect,
+        subject: str,
+        named: frozenset[str],
+        *,
+        entered: bool = False,
+    ) -> GateVerdict:
+        """Whether `tool` may act on `subject`, a path or command; `named` are the task's paths.
+
+        `entered` says that a command that the user entered causes the action, so the mode does not
+        count.
+        """
 
     def rememberable(self, effect: Effect, subject: str) -> tuple[str, ...]:
         """The rules that "remember" would add, one line each; empty if their effect is unclear."""

@@ -175,15 +175,26 @@ class SessionGate:
             )
         self._mode = mode
 
-    def decide(self, tool: str, effect: Effect, subject: str, named: frozenset[str]) -> Ruling:
-        """Decide on one action. The parameters are those of `Permissions.decide`."""
+    def decide(
+        self,
+        tool: str,
+        effect: Effect,
+        subject: str,
+        named: frozenset[str],
+        *,
+        entered: bool = False,
+    ) -> Ruling:
+        """Decide on one action. The parameters are those of `Permissions.decide`.
+
+        The mode limits and frees the model. If the user `entered` the command, the mode is "ask".
+        """
         return self._rules.decide(
             *(tool, effect, subject),
             named=named,
             yes=self._yes,
             confined=self._confined,
             read_only=self._read_only,
-            mode=self._mode,
+            mode="ask" if entered else self._mode,
         )
 
     def rememberable(self, effect: Effect, subject: str) -> tuple[str, ...]:

@@ -120,7 +120,15 @@ class OneAnswerGate:
     def possible(self) -> tuple[Mode, ...]:
         return (self.mode,)
 
-    def decide(self, tool: str, effect: Effect, subject: str, named: frozenset[str]) -> Permission:
+    def decide(
+        self,
+        tool: str,
+        effect: Effect,
+        subject: str,
+        named: frozenset[str],
+        *,
+        entered: bool = False,
+    ) -> Permission:
         self.subjects.append(subject)
         return self.verdict
 

@@ -43,12 +43,12 @@ def permit(
 ) -> Generator[Event, None, Decision]:
     """Decide whether `tool` may act on `subject`; ask the user if the rules say so.
 
-    The user is not asked about a call that the user `entered`, and no mode stops such a call. The
-    front end answers a `Question` before it pulls the next event; no answer means no. If the user
+    The user is not asked about a call that the user `entered`, and no mode stops such a call. Its
+    changes are judged like those of the model's calls. The front end answers a `Question` before it pulls the next event; no answer means no. If the user
     edits a command, the decision's subject is the edited command.
     """
-    verdict = turn.services.gate.decide(tool, effect, subject, turn.task_paths)
-    if entered and (verdict.action == "ask" or verdict.by == "mode"):
+    verdict = turn.services.gate.decide(tool, effect, subject, turn.task_paths, entered=entered)
+    if entered and verdict.action == "ask":
         decision = Decision(tool, subject, True, "user", "you entered it")
         yield decision
         return decision
@@ -216,10 +216,14 @@ def _perform(turn: Turn, call: ToolCall, entered: bool) -> Generator[Event, None
     refused: dict[str, str] = {}
 
     def denies(path: str) -> bool:
-        # a command that the user entered may change any file
-        reason = "" if entered else _denied(turn, path)
+        verdicts = _verdicts(turn, path, entered)
+        reason = next((verdict.reason for verdict in verdicts if verdict.action == "deny"), "")
         refused.update({path: reason} if reason else {})
         return bool(reason)
+
+    def asks(path: str) -> bool:
+        verdicts = _verdicts(turn, path, entered)
+        return bool(verdicts) and all(verdict.action == "ask" for verdict in verdicts)
 
     context = ToolContext(
         workspace=turn.services.workspace,
@@ -228,7 +232,7 @@ def _perform(turn: Turn, call: ToolCall, entered: bool) -> Generator[Event, None
         record_read=turn.record_read,
         redactor=turn.services.redactor,
         denies=denies,
-        asks=lambda path: not entered and _needs_consent(turn, path),
+        asks=asks,
         may_have=lambda pattern, files, regex: turn.services.index.may_have(
             pattern, files, regex=regex
         ),
@@ -267,23 +271,11 @@ def _perform(turn: Turn, call: ToolCall, entered: bool) -> Generator[Event, None
     return result
 
 
-def _denied(turn: Turn, path: str) -> str:
-    """The reason why no tool may change `path`; "" if a tool may."""
-    verdicts = _verdicts(turn, path)
-    return next((verdict.reason for verdict in verdicts if verdict.action == "deny"), "")
-
-
-def _needs_consent(turn: Turn, path: str) -> bool:
-    """Whether each tool that could change `path` needs the user's answer."""
-    verdicts = _verdicts(turn, path)
-    return bool(verdicts) and all(verdict.action == "ask" for verdict in verdicts)
-
-
-def _verdicts(turn: Turn, path: str) -> list[GateVerdict]:
+def _verdicts(turn: Turn, path: str, entered: bool) -> list[GateVerdict]:
     """The verdicts on a change of `path` by each tool that changes files."""
     decide = turn.services.gate.decide
     writers = [t.spec.name for t in turn.services.tools.values() if t.spec.effect == "write"]
-    return [decide(tool, "write", path, turn.task_paths) for tool in writers]
+    return [decide(tool, "write", path, turn.task_paths, entered=entered) for tool in writers]
 
 
 def _shell_seconds(turn: Turn, entered: bool) -> float:

@@ -221,6 +221,33 @@ def test_a_rule_that_denies_holds_for_the_user_too(
     assert (workspace_dir / "calc.py").exists()
 
 
+@pytest.mark.parametrize("mode", ["ask", "plan", "auto"])
+def test_the_user_s_command_changes_no_forbidden_path(
+    mode: str, talk: Callable, workspace_dir: Path, home: Path
+) -> None:
+    """The user allowed the command. What a Makefile does there, the user may not know."""
+    config = home / ".config/localagent/config.toml"
+    config.parent.mkdir(parents=True)
+    config.write_text('[[permissions]]\naction = "deny"\ntool = "edit"\nmatch = "migrations/**"\n')
+    names = (".localagent/config.toml", ".env", ".ssh/authorized_keys", "migrations/1.sql")
+    folders = "mkdir .localagent .ssh migrations .vscode"
+    writes = "; ".join(f"echo evil > {name}" for name in (*names, ".vscode/tasks.json", "made"))
+    one = talk(mode=mode)
+    items = one.enter(f"!{folders}; {writes}")
+    assert [each.subject for each in of(items, Question)] == [".vscode/tasks.json"]
+    (result,) = of(items, ToolReturned)
+    assert "not kept, as the user did not agree: .vscode/tasks.json" in result.for_person
+    assert all(name in result.for_person for name in names)
+    made = {
+        path.relative_to(workspace_dir).as_posix()
+        for path in workspace_dir.rglob("*")
+        if path.is_file()
+    }
+    assert made == {"calc.py", "calc_test.py", "made"}
+    one.enter("!mkdir .vscode; echo good > .vscode/tasks.json", Answer(True))
+    assert (workspace_dir / ".vscode/tasks.json").read_text() == "good\n"
+
+
 def test_a_command_is_stopped_and_keeps_nothing(talk: Callable, workspace_dir: Path) -> None:
     one = talk(ANSWER)
     timer = threading.Timer(0.5, one.chat.cancel)

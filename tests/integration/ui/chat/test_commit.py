@@ -194,6 +194,49 @@ def test_the_first_commit(talk: Callable, workspace_dir: Path) -> None:
     assert log(workspace_dir) == ["Add a calculator"]
 
 
+def hook(repository: Path, script: str) -> None:
+    path = repository / ".git" / "hooks" / "pre-commit"
+    path.write_text(f"#!/bin/sh\n{script}\n")
+    path.chmod(0o755)
+
+
+def test_a_hook_formats_what_is_committed(talk: Callable, repository: Path) -> None:
+    (repository / "calc.py").write_text(RIGHT)
+    git(repository, "add", "calc.py")
+    hook(repository, "echo '# formatted' >> calc.py; git add calc.py")
+    one = talk(MESSAGE)
+    one.handed.append("commit")
+    one.enter("/commit")
+    assert log(repository) == [MESSAGE, "first"]
+    assert (repository / "calc.py").read_text().endswith("# formatted\n")
+    assert git(repository, "status", "--porcelain") == ""
+
+
+def test_a_hook_changes_no_forbidden_path(talk: Callable, repository: Path) -> None:
+    """Without an answer, files that other programs run later stay as they are, too."""
+    (repository / "Makefile").write_text("all:\n")
+    (repository / "calc.py").write_text(RIGHT)
+    git(repository, "add", "calc.py", "Makefile")
+    hook(repository, "mkdir .localagent .vscode; echo x > .localagent/y; echo x > .vscode/z")
+    one = talk(MESSAGE, MESSAGE)
+    one.handed.append("commit")
+    items = one.enter("/commit")
+    assert [each.subject for each in of(items, Question)] == [".vscode/z"]
+    assert not (repository / ".localagent/y").exists()
+    assert not (repository / ".vscode/z").exists()
+    assert log(repository) == [MESSAGE, "first"], "the user's own Makefile is committed"
+
+    (repository / "calc.py").write_text(RIGHT + "\n")
+    git(repository, "add", "calc.py")
+    hook(repository, "echo evil > Makefile; git add Makefile")
+    one.handed.append("commit")
+    items = one.enter("/commit")
+    assert log(repository) == [MESSAGE, "first"]
+    assert (repository / "Makefile").read_text() == "all:\n"
+    assert git(repository, "diff", "--cached", "--name-only") == "calc.py"
+    assert "no tool may change Makefile" in text_of(items) + str(items)
+
+
 def test_hooks_run_in_the_sandbox_only(talk: Callable, repository: Path, tmp_path: Path) -> None:
     outside = tmp_path / "outside"
     hook = repository / ".git" / "hooks" / "pre-commit"
