@@ -45,3 +45,8 @@ def runs_later(path: str) -> bool:
     if any(fnmatchcase(name, pattern) for pattern in _NAMES):
         return True
     return any(f"/{folder}/" in f"/{lower}/" for folder in _FOLDERS)
+
+
+def reason_to_ask(path: str) -> str:
+    """The reason of the question about a change of `path`, in words for the user."""
+    return f"other programs run or obey {path} later, outside of the sandbox"

@@ -31,7 +31,7 @@ from types import MappingProxyType
 from typing import Literal, Protocol
 
 from localagent.core.events import Mode
-from localagent.permissions.handoff import runs_later
+from localagent.permissions.handoff import reason_to_ask, runs_later
 from localagent.permissions.shell_commands import hides_a_program, simple_commands
 from localagent.redaction.secret_files import is_secret
 from localagent.workspace.gitignore import path_matches
@@ -206,9 +206,8 @@ class Permissions:
             return Ruling("allow", "remembered", "you allowed this earlier, for this workspace")
         if self._is_secret(effect, subject):
             return verdict
-        if effect == "write" and verdict.by == "default" and runs_later(subject):
-            reason = f"other programs run or obey {subject} later, outside of the sandbox"
-            return Ruling("ask", "default", reason)
+        if effect == "write" and runs_later(subject):
+            return Ruling("ask", verdict.by, reason_to_ask(subject))
         edits = effect == "write" and verdict.by == "default" and mode in ("auto-edit", "auto")
         if edits or (mode == "auto" and confined):
             return Ruling("allow", "mode", f"the mode is {mode}")

@@ -44,8 +44,9 @@ def permit(
     """Decide whether `tool` may act on `subject`; ask the user if the rules say so.
 
     The user is not asked about a call that the user `entered`, and no mode stops such a call. Its
-    changes are judged like those of the model's calls. The front end answers a `Question` before it pulls the next event; no answer means no. If the user
-    edits a command, the decision's subject is the edited command.
+    changes are judged like those of the model's calls. The front end answers a `Question` before it
+    pulls the next event; no answer means no. If the user edits a command, the decision's subject is
+    the edited command.
     """
     verdict = turn.services.gate.decide(tool, effect, subject, turn.task_paths, entered=entered)
     if entered and verdict.action == "ask":

@@ -18,6 +18,8 @@ from rich.text import Text
 
 from localagent.core.errors import Interrupted
 from localagent.core.events import Question, TurnFinished
+from localagent.permissions.handoff import reason_to_ask
+from localagent.tools.base import HANDOFF
 from localagent.tools.registry import spec_of
 from localagent.ui.chat.interface import Answer, Chat, Item, Output, UIRequest
 from localagent.ui.view.items import draw_output, draw_question
@@ -92,31 +94,37 @@ class Asker:
     """Asks the user for y, n or a; a reason may follow n.
 
     `read` returns a line, or "" at the end of input.
-    The answer "a" also covers similar questions of this session; it is not stored.
+    The answer "a" also covers similar questions of this session; it is not stored. No "a" answers a
+    question about files that other programs run later.
     """
 
     def __init__(self, screen: Screen, read: Callable[[], str]) -> None:
         self._screen = screen
         self._read = read
-        self._always: set[tuple[str, str]] = set()
+        self._always: set[tuple[str, str, str]] = set()
 
     def ask(self, question: Question) -> Answer:
         """Draw `question` and return the answer; repeated unclear answers count as no."""
         spec = spec_of(question.tool)
-        # "always" covers every file for a tool that writes; for other tools, only the same request.
-        scope = (spec.name, "" if spec.effect == "write" else question.subject)
+        # "always" covers every file for a tool that writes, where the same rule asks; for other
+        # tools, only the same request.
+        subject = "" if spec.effect == "write" else question.subject
+        scope = (spec.name, subject, question.reason)
+        once = spec is HANDOFF or question.reason == reason_to_ask(question.subject)
         if scope in self._always:
             return Answer(True, "allowed for this session")
         draw_question(self._screen, question)
-        what = "this" if scope[1] else f"every {spec.name}"
+        what = "this" if subject else f"every {spec.name}"
         what = "this command" if spec.body == "command" else what
+        always = "" if once else f"a always for {what}, "
         for _ in range(_TRIES):
-            self._screen.ask(f"  y yes, n no, a always for {what}, or n and why not: ")
+            self._screen.ask(f"  y yes, n no, {always}or n and why not: ")
             line = self._read()
             reply = line.strip().lower()
-            if reply in ("a", "always"):
+            all_alike = not once and reply in ("a", "always")
+            if all_alike:
                 self._always.add(scope)
-            if reply in ("y", "yes", "a", "always"):
+            if all_alike or reply in ("y", "yes"):
                 return Answer(True)
             refused = _REFUSED.match(line.strip())
             if refused is not None:

@@ -27,6 +27,8 @@ def test_asked_for_in_every_mode(path: str, mode: str) -> None:
     assert verdict.action == "ask"
     named = frozenset([path])
     assert rules.decide("write", "write", path, named=named, **arguments).action == "allow"
+    asking = Permissions([Rule("write", "*", "ask")])
+    assert asking.decide("write", "write", path, **arguments).reason == verdict.reason
     allowing = Permissions([Rule("write", "*", "allow")])
     assert allowing.decide("write", "write", path, **arguments).action == "allow"
 

@@ -9,6 +9,7 @@ import pytest
 from rich.console import Console
 
 from localagent.core.events import Answer, Question
+from localagent.permissions.handoff import reason_to_ask
 from localagent.ui.view.line_mode import Asker
 from localagent.ui.view.screen import Screen
 
@@ -61,6 +62,26 @@ def test_always_holds_for_every_file_of_an_edit() -> None:
     assert left == ["n\n"]
     assert "always for every edit" in shown()
     assert not ask.ask(Question(3, "write", "b.py", "", "")).allowed
+
+
+def test_always_holds_for_no_other_reason() -> None:
+    """Another rule asks about the other file, so the user must see the question."""
+    ask, shown, left = asker("a\n", "n\n", "n\n")
+    assert ask.ask(Question(1, "edit", "a.py", "", "you did not name this file")).allowed
+    assert not ask.ask(Question(2, "edit", "b.sql", "", "your rule ask edit '*.sql'")).allowed
+    later = reason_to_ask(".github/workflows/ci.yml")
+    assert not ask.ask(Question(3, "edit", ".github/workflows/ci.yml", "", later)).allowed
+    assert ask.ask(Question(4, "edit", "c.py", "", "you did not name this file")).allowed
+    assert not left and ".github/workflows/ci.yml" in shown()
+
+
+@pytest.mark.parametrize("tool", ["edit", "handoff"])
+def test_always_is_no_answer_about_files_that_run_later(tool: str) -> None:
+    ask, shown, left = asker("a\n", "y\n", "n\n")
+    question = Question(1, tool, "Makefile", "", reason_to_ask("Makefile"))
+    assert ask.ask(question).allowed, "the second reply is an answer"
+    assert not ask.ask(question).allowed, "the same file is asked about again"
+    assert not left and "always" not in shown()
 
 
 def test_a_command_is_shown_whole_and_cleaned() -> None:
