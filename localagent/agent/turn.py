@@ -74,6 +74,9 @@ class Gate(Protocol):
         count.
         """
 
+    def runs_later(self, path: str) -> bool:
+        """Whether other programs run or obey the file at `path`."""
+
     def rememberable(self, effect: Effect, subject: str) -> tuple[str, ...]:
         """The rules that "remember" would add, one line each; empty if their effect is unclear."""
 

@@ -197,6 +197,10 @@ class SessionGate:
             mode="ask" if entered else self._mode,
         )
 
+    def runs_later(self, path: str) -> bool:
+        """Whether other programs run or obey the file at `path`."""
+        return self._rules.runs_later(path)
+
     def rememberable(self, effect: Effect, subject: str) -> tuple[str, ...]:
         """The grants that `remember` would store for an action, in words."""
         if effect == "execute" and not self._confined:

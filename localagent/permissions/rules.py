@@ -86,7 +86,8 @@ class Permissions:
     `interactive` means that a user can answer questions. If it is False, a question about a secret
     becomes a deny, even with `yes`. `ignore_case` means that paths are compared without case, as
     some file systems do. `secret` says whether a path probably holds a secret. `protected` maps
-    paths that no tool may change, with all that is below them, to reasons.
+    paths that no tool may change, with all that is below them, to reasons. `runs_later` says
+    whether other programs run or obey the file at a path.
     """
 
     def __init__(
@@ -99,7 +100,9 @@ class Permissions:
         secret: Callable[[str], bool] = is_secret,
         grants: Grants | None = None,
         protected: Mapping[str, str] = MappingProxyType({}),
+        runs_later: Callable[[str], bool] = runs_later,
     ) -> None:
+        self.runs_later = runs_later
         self._protected = dict(protected)
         self._rules = tuple(rules)
         self._project_rules = tuple(project_rules)
@@ -206,7 +209,7 @@ class Permissions:
             return Ruling("allow", "remembered", "you allowed this earlier, for this workspace")
         if self._is_secret(effect, subject):
             return verdict
-        if effect == "write" and runs_later(subject):
+        if effect == "write" and self.runs_later(subject):
             return Ruling("ask", verdict.by, reason_to_ask(subject))
         edits = effect == "write" and verdict.by == "default" and mode in ("auto-edit", "auto")
         if edits or (mode == "auto" and confined):

@@ -30,6 +30,7 @@ from localagent.index.disk import DiskIndex
 from localagent.models.base import Model
 from localagent.models.router import MAIN, Router
 from localagent.permissions.grants import SessionGate, WorkspaceGrants
+from localagent.permissions.handoff import HandoffFiles
 from localagent.permissions.rules import Permissions
 from localagent.project.project import Project, session_rules
 from localagent.redaction.redactor import Redactor
@@ -260,6 +261,7 @@ def _gate(parts: _Parts, protected: Mapping[str, str]) -> SessionGate:
         interactive=parts.options.interactive,
         grants=grants,
         protected=protected,
+        runs_later=HandoffFiles(parts.project.root).runs_later,
     )
     return SessionGate(
         rules,

@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
 from localagent.core.changes import Change
 from localagent.core.errors import ToolError
 from localagent.core.messages import ToolResult
+from localagent.permissions.handoff import runs_later
 from localagent.redaction.redactor import Redactor
 from localagent.sandbox.base import Sandbox
 from localagent.workspace.workspace import Workspace
@@ -127,9 +128,10 @@ class ToolContext:
     reports to `record_read` each file that the model reads, with the file's SHA-256. `may_have`
     leaves out files that cannot contain a pattern. `cancelled` says that the user stopped a long
     call. `redactor` redacts secrets, and restores them from their placeholders. `denies` says that
-    the rules deny any change of a path, and `asks` that the user must agree to it. `max_chars`
-    bounds the model's part of a result. `entered` says that the user, not the model, made the call;
-    the user's part of the result then also has the output.
+    the rules deny any change of a path, and `asks` that the user must agree to it. `runs_later`
+    says that other programs run or obey the file at a path. `max_chars` bounds the model's part of
+    a result. `entered` says that the user, not the model, made the call; the user's part of the
+    result then also has the output.
     """
 
     workspace: Workspace
@@ -139,6 +141,7 @@ class ToolContext:
     redactor: Redactor = field(default_factory=Redactor)
     denies: Callable[[str], bool] = lambda _path: False
     asks: Callable[[str], bool] = lambda _path: False
+    runs_later: Callable[[str], bool] = runs_later
     may_have: MayHave = lambda _pattern, files, _regex: files
     cancelled: Callable[[], bool] = lambda: False
     max_chars: int = 4000

@@ -14,7 +14,6 @@ from localagent.core.errors import ToolError
 from localagent.core.messages import ToolResult
 from localagent.core.path_names import MOST, listed, printable
 from localagent.egress.blocked import BLOCKED, BlockedConnection
-from localagent.permissions.handoff import runs_later
 from localagent.permissions.shell_commands import simple_commands
 from localagent.redaction.unicode import without_escapes
 from localagent.sandbox.base import Command, CommandResult, closed_port_hint
@@ -115,7 +114,7 @@ class _Run:
 
 def _is_handoff(change: Change, context: ToolContext) -> bool:
     """Whether the user must agree to the change, since other programs run the file later."""
-    if change.kind == "dir" or not runs_later(change.path):
+    if change.kind == "dir" or not context.runs_later(change.path):
         return False
     return context.asks(change.path) and not context.denies(change.path)
 
@@ -145,7 +144,7 @@ def _finish(
             *(root, before, others, line),
             lambda path: (
                 context.denies(path)
-                or (path not in kept and runs_later(path) and context.asks(path))
+                or (path not in kept and context.runs_later(path) and context.asks(path))
             ),
             _ref_words(line),
         )
@@ -153,7 +152,7 @@ def _finish(
         git = replace(git, left=(*git.left, *nested))
     else:
         git = adopt.Adoption(left=tuple(change.path for change in others))
-    messages = _messages(done, changes, git, denied, root)
+    messages = _messages(done, changes, git, denied, root, context.runs_later)
     if held:
         names = listed([*map(printable, sorted(held))])
         messages += f"\nnot kept, as the user did not agree: {names}"
@@ -259,6 +258,7 @@ def _messages(
     git: adopt.Adoption,
     denied: Sequence[str],
     root: Path,
+    runs_later: Callable[[str], bool],
 ) -> str:
     """The messages that follow a command's output, one on each line."""
     lines = []

@@ -132,6 +132,9 @@ class OneAnswerGate:
         self.subjects.append(subject)
         return self.verdict
 
+    def runs_later(self, path: str) -> bool:
+        return False
+
     def rememberable(self, effect: Effect, subject: str) -> tuple[str, ...]:
         return ()
 

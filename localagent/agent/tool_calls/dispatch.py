@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Generator, Sequence
 from dataclasses import replace
@@ -35,6 +36,7 @@ from localagent.workspace.workspace import Workspace
 
 ENTERED_SECONDS = 24 * 3600.0
 """Seconds that a command that the user entered may run."""
+_MAX_NAMES = 100  # in a question
 _NO = "the user said no"
 
 
@@ -101,6 +103,8 @@ def _permit_handoff(turn: Turn, changes: Sequence[Change]) -> Generator[Event, N
     subject = listed([printable(change.path) for change in changes])
     first = changes[:MOST]
     shown = "\n".join(preview(turn.services.workspace, change) for change in first)
+    if others := [printable(change.path) for change in changes[MOST:]]:
+        shown += f"\n{len(others)} more files change: {listed(others, _MAX_NAMES)}"
     reason = "a command changed what other programs run or obey later, outside of the sandbox"
     return (yield from _ask(turn, HANDOFF.name, "write", subject, shown, reason))
 
@@ -176,6 +180,8 @@ def _hidden(turn: Turn, done: Sequence[FileChanged]) -> Sequence[FileChanged]:
 
 def preview(workspace: Workspace, change: Change) -> str:
     """A change as shown to the user: a unified diff, or one line for a change without text."""
+    if change.kind == "symlink":
+        return f"{printable(change.path)} becomes a link to {printable(os.fsdecode(change.data))}"
     if change.kind not in ("file", "absent"):
         return f"{change.path} becomes a {change.kind}"
     there = workspace.exists(change.path) and workspace.path(change.path).is_file()
@@ -234,6 +240,7 @@ def _perform(turn: Turn, call: ToolCall, entered: bool) -> Generator[Event, None
         redactor=turn.services.redactor,
         denies=denies,
         asks=asks,
+        runs_later=turn.services.gate.runs_later,
         may_have=lambda pattern, files, regex: turn.services.index.may_have(
             pattern, files, regex=regex
         ),

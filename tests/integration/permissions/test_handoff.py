@@ -105,3 +105,31 @@ def test_a_commit_with_such_a_file_is_not_taken_over(workspace_dir: Path, home: 
             ["git", "rev-parse", "HEAD"], cwd=workspace_dir, capture_output=True, check=True
         ).stdout
         assert after == before
+
+
+def test_links_and_git_s_hooks_are_asked_about(workspace_dir: Path, home: Path) -> None:
+    """Names alone do not show that a build, or git, reads these files."""
+    (workspace_dir / "tools/hooks").mkdir(parents=True)
+    (workspace_dir / "rules.txt").write_text("all:\n")
+    (workspace_dir / "Makefile").symlink_to("rules.txt")
+    for words in (("init", "-q"), ("config", "core.hooksPath", "tools/hooks")):
+        subprocess.run(["git", *words], cwd=workspace_dir, check=True)
+    command = """echo evil > rules.txt; echo evil > tools/hooks/pre-commit; echo x > tools/other
+mkdir evil; ln -s evil .venv; ln -s evil/deep node_modules"""
+    events = run(workspace_dir, command, "--mode", "auto")
+    (question,) = of(events, "question")
+    asked = {".venv", "node_modules", "rules.txt", "tools/hooks/pre-commit"}
+    assert set(question["subject"].split(", ")) == asked
+    assert ".venv becomes a link to evil\n" in question["preview"]
+    kept = {path.name for path in (workspace_dir / "tools").rglob("*")}
+    assert kept == {"hooks", "other"}
+    assert (workspace_dir / "rules.txt").read_text() == "all:\n"
+    assert not (workspace_dir / ".venv").is_symlink()
+
+
+def test_a_question_about_many_files_names_the_others(workspace_dir: Path, home: Path) -> None:
+    command = "mkdir .vscode; cd .vscode; for n in $(seq 10 29); do echo $n > file$n; done"
+    (question,) = of(run(workspace_dir, command, "--mode", "auto"), "question")
+    assert question["subject"].endswith("and 8 more")
+    assert "+21\n" in question["preview"] and "+22\n" not in question["preview"]
+    assert "8 more files change: .vscode/file22, .vscode/file23, " in question["preview"]
