@@ -106,7 +106,8 @@ class ConsentRecord:
 def scan(workspace: Workspace) -> ProjectScan:
     """Find the project files of a workspace, sorted by kind and then by path."""
     files: list[ProjectFile] = []
-    unusable: list[str] = []
+    links = dict.fromkeys(filter(None, (_link_to(workspace.root, at) for at, _, _ in _PLACES)))
+    unusable = [f"{link} is a link to a folder, which is not searched" for link in links]
     for path, kind in _paths(workspace):
         if len(files) == MAX_FILES:
             unusable.append(f"only the first {MAX_FILES} files in {FOLDER} are used")
@@ -156,6 +157,8 @@ def nested_rules(workspace: Workspace) -> list[str]:
 def _paths(workspace: Workspace) -> Iterator[tuple[str, Kind]]:
     for place, pattern, kind in _PLACES:
         at = workspace.root / place
+        if _link_to(workspace.root, place):
+            continue
         if not pattern:
             if at.is_file():
                 yield place, kind
@@ -164,6 +167,13 @@ def _paths(workspace: Workspace) -> Iterator[tuple[str, Kind]]:
             # "__init__.py", and files that an editor or interpreter left behind, are not used.
             if path.is_file() and not path.name.startswith((".", "_")):
                 yield path.relative_to(workspace.root).as_posix(), kind
+
+
+def _link_to(root: Path, place: str) -> str:
+    """The part of the path `place` that is a link to a folder (perhaps the whole disk), or ""."""
+    ends = [end for end in range(len(place) + 1) if f"{place}/"[end] == "/"]
+    links = (place[:end] for end in ends if (root / place[:end]).is_symlink())
+    return next((link for link in links if (root / link).is_dir()), "")
 
 
 class Consent:

@@ -47,6 +47,8 @@ _FOLDERS = (
     *(".fleet", ".windsurf", ".kiro", ".opencode", ".yarn/releases", ".yarn/plugins", ".mvn"),
     *(".gitlab", ".buildkite", ".woodpecker", ".tekton", ".direnv", ".vim", ".nvim", ".mise"),
     *(".tox", ".nox", "gradle/wrapper", ".config/mise", ".config/nvim"),
+    *(".config/autostart", ".config/systemd", ".local/bin", ".local/share/applications"),
+    ".localagent",  # no tool writes there, but a link with this name may lead elsewhere
 )
 
 

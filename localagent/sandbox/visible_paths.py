@@ -123,19 +123,23 @@ def _parents(path: str) -> Iterable[str]:
 
 def hidden_paths() -> Iterable[tuple[str, str]]:
     """Yield the existing paths to hide: pairs of a resolved path and its kind."""
+    for name in secret_places():
+        try:
+            mode = os.stat(name).st_mode
+        except OSError:
+            continue
+        yield os.path.realpath(name), "folder" if stat.S_ISDIR(mode) else "file"
+
+
+def secret_places() -> list[str]:
+    """Return the paths to hide, also those that do not exist, and with links in them."""
     own = (paths.config_dir(), paths.data_dir(), paths.cache_dir(), paths.state_dir())
     names = [
         f"{home}/{name}"
         for home in _homes()
         for name in (*_SECRET_FOLDERS_OF_HOME, *_SECRET_FILES_OF_HOME)
     ]
-    names += [*map(str, own), *_SECRETS_OF_THE_SYSTEM, *_sockets()]
-    for name in names:
-        try:
-            mode = os.stat(name).st_mode
-        except OSError:
-            continue
-        yield os.path.realpath(name), "folder" if stat.S_ISDIR(mode) else "file"
+    return [*names, *map(str, own), *_SECRETS_OF_THE_SYSTEM, *_sockets()]
 
 
 def _homes() -> list[str]:

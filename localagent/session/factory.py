@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -35,7 +36,7 @@ from localagent.permissions.rules import Permissions
 from localagent.project.project import Project, session_rules
 from localagent.redaction.redactor import Redactor
 from localagent.sandbox.select import Choice, choose
-from localagent.sandbox.visible_paths import hidden_paths
+from localagent.sandbox.visible_paths import secret_places
 from localagent.session.models import open_router
 from localagent.session.plugins import Plugins, load_plugins
 from localagent.session.recorders import WorkspaceUndo, open_records
@@ -274,9 +275,12 @@ def _gate(parts: _Parts, protected: Mapping[str, str]) -> SessionGate:
 
 
 def _protected(root: Path) -> dict[str, str]:
-    """The paths in the workspace that no tool may change, with the reasons."""
+    """The paths in the workspace that no tool may change, with the reasons.
+
+    They need not exist: nothing may make them either.
+    """
     reasons = dict.fromkeys(install_folders(root), "localagent itself runs from this folder")
-    hidden = (Path(path) for path, _ in hidden_paths())
+    hidden = (Path(os.path.realpath(path)) for path in secret_places())
     inside = (path.relative_to(root).as_posix() for path in hidden if root in path.parents)
     return dict.fromkeys(inside, "programs keep secrets there") | reasons
 

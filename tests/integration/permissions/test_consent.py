@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import stat
 from pathlib import Path
 
@@ -147,6 +148,25 @@ def test_links_out_and_large_and_many_files_are_refused(root: Path, tmp_path: Pa
     assert "AGENTS.md is not used: " in said
     assert "larger than 256 KiB" in said
     assert f"only the first {MAX_FILES}" in said
+
+
+@pytest.mark.parametrize("linked", [".localagent/prompts", ".localagent"])
+def test_a_link_to_a_folder_is_not_searched(
+    root: Path, tmp_path: Path, linked: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may lead to the whole disk."""
+    outside = tmp_path / "outside/prompts"
+    outside.mkdir(parents=True)
+    (outside / "x.md").write_text("text\n")
+    shutil.rmtree(root / linked)
+    (root / linked).symlink_to(outside if linked.endswith("prompts") else outside.parent)
+    opened: list[str] = []
+    scandir = os.scandir
+    monkeypatch.setattr(os, "scandir", lambda path: (opened.append(str(path)), scandir(path))[1])
+    found = scan(Workspace.open(root))
+    assert not any("prompts" in file.path for file in found.files)
+    assert f"{linked} is a link to a folder, which is not searched" in found.unusable
+    assert not any("outside" in path or "prompts" in path for path in opened)
 
 
 @pytest.mark.parametrize(

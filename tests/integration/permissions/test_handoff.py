@@ -133,3 +133,16 @@ def test_a_question_about_many_files_names_the_others(workspace_dir: Path, home:
     assert question["subject"].endswith("and 8 more")
     assert "+21\n" in question["preview"] and "+22\n" not in question["preview"]
     assert "8 more files change: .vscode/file22, .vscode/file23, " in question["preview"]
+
+
+def test_places_of_secrets_are_not_made_in_a_home(home: Path) -> None:
+    """With the home as the workspace, a folder that does not exist yet is protected too."""
+    command = "mkdir -p .config/autostart .gnupg; echo x > .config/autostart/x.desktop"
+    command += "; echo x > .gnupg/gpg.conf; echo x > .netrc; echo x > notes"
+    folder = home / "a"
+    folder.mkdir()
+    (result,) = of(run(folder, command, "-C", str(home), "--yes"), "tool_returned")
+    assert result["ok"]
+    for name in (".config/autostart", ".gnupg", ".netrc"):
+        assert name in result["for_model"] and not (home / name).exists()
+    assert (home / "notes").exists()
