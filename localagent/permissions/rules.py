@@ -257,8 +257,6 @@ def _is_public(_path: str) -> bool:
     return False
 
 
-
-
 def never_changed(path: str, protected: Mapping[str, str]) -> str:
     """The reason why nothing may change `path`, whatever the rules say; "" if there is none.
 
