@@ -1,7 +1,8 @@
 """Start localagent without code of others, and without what its caller left open.
 
 Python runs code before it runs localagent: lines of `.pth` files, `sitecustomize`,
-`usercustomize`, and modules that PYTHON variables name. Such code can keep a connection that the
+`usercustomize`, and modules that PYTHON variables name; the system's loader runs the libraries that
+LD_PRELOAD and LD_AUDIT name. Such code can keep a connection that the
 egress lock does not close. If there is such code, localagent starts again in the same process with
 the options -I and -S, which run none of it. A program that such code started may still run, so
 `localagent doctor --airgap` names what ran (`before_lock`).
@@ -31,6 +32,8 @@ _HARMLESS = re.compile(
     "|NOUSERSITE|SAFEPATH|NODEBUGRANGES|FAULTHANDLER|DEVMODE|MALLOC|INTMAXSTRDIGITS|OPTIMIZE"
     "|STARTUP|BREAKPOINT)"
 )
+# Variables with which the system's loader runs libraries in each program.
+_LOADER = ("LD_PRELOAD", "LD_AUDIT")
 # The line of setuptools, which Python 3.11 puts into each virtual environment.
 _KNOWN = (
     "import os; var = 'SETUPTOOLS_USE_DISTUTILS'; "
@@ -55,6 +58,8 @@ def isolate(words: Sequence[str]) -> None:
 
         mark = f"{_RESTARTED}={os.linesep.join(reasons)}"
         options = [*(["-B"] if sys.dont_write_bytecode else []), "-X", mark]
+        for name in _LOADER:
+            os.environ.pop(name, None)
         with suppress(OSError):  # without a second start, `--airgap` fails
             os.execv(sys.executable, plain_python(*options, PROGRAM, *words))
     named = {int(number) for word in words for number in _NAMED.findall(word)}
@@ -80,7 +85,7 @@ def close_inherited(keep: Callable[[int, int], bool]) -> None:
 
 
 def before_lock() -> list[str]:
-    """Return what ran code of others before localagent: files, folders and PYTHON variables.
+    """Return what ran code of others before localagent: files, folders and variables.
 
     The result is empty for a process that started with -I and -S.
     """
@@ -102,14 +107,17 @@ def before_lock() -> list[str]:
 
 
 def _variables() -> list[str]:
-    """Return the PYTHON variables of this process that may load code."""
+    """Return the variables of this process that may load code into Python."""
     return [
         name
         for name, value in os.environ.items()
-        if name.startswith("PYTHON")
-        and not _HARMLESS.fullmatch(name)
-        and not (name == "PYTHONPATH" and os.path.abspath(value) == _FOLDER)  # noqa: PTH100
-        and not (name == "PYTHONWARNINGS" and "." not in value)  # "." names a module
+        if (name in _LOADER and value)
+        or (
+            name.startswith("PYTHON")
+            and not _HARMLESS.fullmatch(name)
+            and not (name == "PYTHONPATH" and os.path.abspath(value) == _FOLDER)  # noqa: PTH100
+            and not (name == "PYTHONWARNINGS" and "." not in value)
+        )  # "." names a module
     ]
 
 

@@ -85,6 +85,21 @@ def test_a_library_sees_nothing_of_localagent(place: str, installed: Installed) 
     assert "policy.toml" not in installed.log.read_text()
 
 
+def test_a_preloaded_library_is_named_and_not_loaded_again(installed: Installed) -> None:
+    """The loader complains once for each program that shall load a missing library."""
+    code = "from localagent.core.isolation import before_lock; print(before_lock())"
+    assert "LD_PRELOAD" in installed.run("-c", code, LD_PRELOAD="/missing.so")
+    done = subprocess.run(
+        [str(installed.folder / "bin/python"), "-m", "localagent", "config", "path"],
+        env={"PATH": os.environ["PATH"], "HOME": str(installed.home), "LD_PRELOAD": "/missing.so"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.stdout.endswith("config.toml\n")
+    assert done.stderr.count("/missing.so") <= 1
+
+
 def test_what_ran_is_named_after_the_second_start(installed: Installed) -> None:
     (installed.packages / "evil.pth").write_text("import this_is_missing\n")
     code = "from localagent.core.isolation import before_lock; print(before_lock())"
