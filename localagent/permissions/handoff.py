@@ -57,9 +57,9 @@ _TOPS = tuple({f"/{folder.partition('/')[0]}" for folder in _FOLDERS})
 _PROGRAMS = ("bin", "scripts")  # the folder of a virtual environment's programs
 # Folders without links for the user's programs, and with many files.
 _PACKAGES = (".git", "node_modules", "site-packages")
-_MAX_ENTRIES = 50_000  # of the workspace, in a search for links; takes about 0.1 s
+_MAX_ENTRIES = 50_000  # of the workspace, in a search for links; takes up to half a second
 _MAX_NAMES = 64  # of one file
-_SECONDS = 2.0  # for which the links and the folder of hooks are not read again
+_SECONDS = 5.0  # for which the links and the folder of hooks are not read again
 
 
 def runs_later(path: str) -> bool:

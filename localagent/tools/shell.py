@@ -93,8 +93,13 @@ def _run(line: str, context: ToolContext) -> ToolResult | Confirmation:
         what, _, where = done.blocked.partition(" ")
         who = f"the command {context.redactor.redact(line)}"
         BLOCKED.record(BlockedConnection(what, where, "", who, time.time(), "sandbox"))
-    run = _Run(line, done, found, before)
-    held = [change for change in found if _is_handoff(change, context)]
+    # A git hook later runs outside the sandbox, so a sandboxed command must not write one.
+    made = repositories(root, {change.path: change.kind != "absent" for change in found})
+    others = [change for change in found if is_of_git(change.path, made)]
+    rest = [change for change in found if not is_of_git(change.path, made)]
+    run = _Run(line, done, rest, others, before)
+    refused = _denied(rest, others, context.denies, root)
+    held = [c for c in rest if c.path not in refused and _is_handoff(c, context)]
     if held and not done.cancelled:
         return Confirmation(
             tuple(held), lambda agreed: _finish(run, context, held if agreed else (), held)
@@ -104,19 +109,23 @@ def _run(line: str, context: ToolContext) -> ToolResult | Confirmation:
 
 @dataclass(frozen=True, slots=True)
 class _Run:
-    """A command that ran, its changes, and the repository before, if the line calls git."""
+    """A command that ran, and its changes.
+
+    `of_git` are the changes of git's own files. `before` is the repository before the command, if
+    the line calls git.
+    """
 
     line: str
     done: CommandResult
-    found: Sequence[Change]
+    changes: Sequence[Change]
+    of_git: Sequence[Change]
     before: adopt.GitSnapshot | None
 
 
 def _is_handoff(change: Change, context: ToolContext) -> bool:
     """Whether the user must agree to the change, since other programs run the file later."""
-    if change.kind == "dir" or not context.runs_later(change.path):
-        return False
-    return context.asks(change.path) and not context.denies(change.path)
+    handoff = change.kind != "dir" and context.runs_later(change.path)
+    return handoff and context.asks(change.path)
 
 
 def _finish(
@@ -126,14 +135,10 @@ def _finish(
 
     The user was `asked` about some, and `agreed` to some of these.
     """
-    line, done, found, before = run.line, run.done, run.found, run.before
+    line, done, rest, others, before = run.line, run.done, run.changes, run.of_git, run.before
     root = context.workspace.root
     kept = {change.path for change in agreed}
     held = {change.path for change in asked} - kept
-    # A git hook later runs outside the sandbox, so a sandboxed command must not write one.
-    made = repositories(root, {change.path: change.kind != "absent" for change in found})
-    others = [change for change in found if is_of_git(change.path, made)]
-    rest = [change for change in found if not is_of_git(change.path, made)]
     refused = _denied(rest, others, lambda path: path in held or context.denies(path), root)
     denied = [c.path for c in rest if c.path in refused and c.path not in held]
     changes = [change for change in rest if change.path not in refused]

@@ -146,3 +146,16 @@ def test_places_of_secrets_are_not_made_in_a_home(home: Path) -> None:
     for name in (".config/autostart", ".gnupg", ".netrc"):
         assert name in result["for_model"] and not (home / name).exists()
     assert (home / "notes").exists()
+
+
+def test_what_is_refused_is_not_asked_about(workspace_dir: Path, home: Path) -> None:
+    """An agreement would change nothing."""
+    (workspace_dir / "src/bin").mkdir(parents=True)
+    (workspace_dir / "id_rsa").symlink_to("src")
+    command = "rm id_rsa; mkdir id_rsa; echo x > id_rsa/Makefile; mkdir a.git; cd a.git\n"
+    command += "mkdir objects refs; echo x > HEAD; echo x > Makefile"
+    events = run(workspace_dir, command, "--mode", "auto")
+    assert not of(events, "question")
+    (result,) = of(events, "tool_returned")
+    assert "no tool may change it: id_rsa, id_rsa/Makefile" in result["for_model"]
+    assert "git's own files were not kept: a.git/" in result["for_model"]
