@@ -172,6 +172,8 @@ def _finish(
     if context.entered:
         shown = shortened(whole, _MAX_USER_CHARS)
         person = "\n".join(part for part in (shown, f"{head}, {done.seconds:.1f} s") if part)
+    if context.entered and denied:  # the user can do what the rules refuse
+        messages += "\ndo that in another terminal, or allow it by a rule: localagent docs config"
     ok = done.exit_code == 0 and not done.timed_out and not done.cancelled
     if (
         not ok

@@ -197,8 +197,8 @@ def test_a_command_that_fails(talk: Callable) -> None:
     one = talk()
     items = one.enter("!exit 3")
     assert next(e.for_person for e in of(items, ToolReturned)).startswith("exit code 3")
-    assert outcomes(items) == ["answered"]
-    assert outcomes(one.enter("!no-such-command-here")) == ["answered"]
+    assert outcomes(items) == ["unsolved"]
+    assert outcomes(one.enter("!no-such-command-here")) == ["unsolved"]
 
 
 def test_a_command_may_change_files_in_plan_mode_as_the_user_entered_it(
@@ -238,6 +238,7 @@ def test_the_user_s_command_changes_no_forbidden_path(
     (result,) = of(items, ToolReturned)
     assert "not kept, as the user did not agree: .vscode/tasks.json" in result.for_person
     assert all(name in result.for_person for name in names)
+    assert "allow it by a rule: localagent docs config" in result.for_person
     made = {
         path.relative_to(workspace_dir).as_posix()
         for path in workspace_dir.rglob("*")
