@@ -115,6 +115,11 @@ class Session:
         return self.started.session
 
     @property
+    def kept(self) -> bool:
+        """Whether the transcript has events; without any, it is deleted when the session ends."""
+        return self._announced or self.started.resumed
+
+    @property
     def conversation(self) -> list[Message]:
         """The messages so far."""
         return self.talk.messages
@@ -145,7 +150,10 @@ class Session:
         """
         best = self._turn.ledger.best if self._turn else ()
         if not best:
-            raise UsageError("the last turn left no best change", "a search without success may")
+            raise UsageError(
+                "the last turn left no best change",
+                "a search leaves one that fixes some failing tests, but not all",
+            )
         return self._carried_out(line, partial(run_best, best=best), "task")
 
     def run_step(self, prompt: str, *, last: bool) -> Iterator[Event]:
@@ -447,7 +455,7 @@ class Session:
 
         The transcript of a session without events is deleted.
         """
-        if self._announced or self.started.resumed:
+        if self.kept:
             self.recorder.close()
         else:
             self.recorder.discard()

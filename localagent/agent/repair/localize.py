@@ -44,8 +44,9 @@ _ABSOLUTE = re.compile(r"(?<![\w:/.])(/(?:[\w@+.~-]+/)*[\w@+.~-]+)")
 def paths_in_task(prompt: str, workspace: Workspace, files: Sequence[str]) -> list[str]:
     """The paths that the task names, in the task's order; some may not exist yet.
 
-    A bare file name stands for the workspace's only file of that name. Raises OutsideWorkspace for
-    a path that leads out of the workspace.
+    A bare file name stands for the workspace's only file of that name. "@" before a path says that
+    the file exists, so a missing one is left out. Raises OutsideWorkspace for a path that leads out
+    of the workspace.
     """
     paths: dict[str, None] = {}
     by_name: dict[str, list[str]] = {}
@@ -54,13 +55,14 @@ def paths_in_task(prompt: str, workspace: Workspace, files: Sequence[str]) -> li
     for text in _path_like(prompt, [file for file in files if " " in file]):
         if text.startswith("/") and not text.startswith(str(workspace.root)) and not _exists(text):
             continue  # a URL's path, or a text like "and/or", which is no file here
-        path = workspace.relative(text)
+        is_mention = text.startswith("@") and not workspace.exists(text)
+        path = workspace.relative(text.removeprefix("@") if is_mention else text)
         same_name = by_name.get(PurePosixPath(path).name, [])
         exists = workspace.exists(path)
         if not exists and len(same_name) == 1:
             path = same_name[0]
-        elif not exists and "/" not in text and not _has_known_suffix(path):
-            continue  # an attribute in code, such as "Session.close"
+        elif not exists and (is_mention or ("/" not in text and not _has_known_suffix(path))):
+            continue  # no file, or an attribute in code, such as "Session.close"
         if path != ".":
             paths[path] = None
     return list(paths)

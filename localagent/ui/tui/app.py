@@ -279,8 +279,9 @@ class Tui:
     def _say_goodbye(self, ended: bool) -> None:
         chat = self.agent.chat
         text = self.printer.take()
-        if chat is not None and chat.status().session:
-            text += f"to resume this session: localagent --resume {chat.status().session}\n"
+        if chat is not None and (status := chat.status()).session:
+            resume = f"to resume this session: localagent --resume {status.session}\n"
+            text += resume if status.kept else "nothing was sent, so no session is kept\n"
         if not ended:
             text += "the session did not stop in time; its last turn may be incomplete\n"
         try:

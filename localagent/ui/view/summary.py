@@ -184,6 +184,8 @@ def next_step(event: TurnFinished, *, inside: bool) -> str:
             return f"{'/check' if inside else 'localagent run --check'} CMD names a check"
         case "unverified":
             return "read the diff; a test that runs the new lines would verify them"
+        case "unsolved" if not event.check:
+            return "name the file in the task, for example: in hello.py"
         case "unsolved" if inside:
             return "name the file or function in the task; /check shows what fails"
         case "unsolved":

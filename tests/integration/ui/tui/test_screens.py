@@ -46,7 +46,7 @@ def test_commands_on_the_front_end(open_terminal: Open, scripted: Script) -> Non
     entered(terminal, "/theme pink", "unknown theme")
     golden("commands-front", terminal)
     terminal.send("/quit")
-    terminal.until("to resume this session")
+    terminal.until("nothing was sent, so no session is kept")
     usable(terminal)
 
 

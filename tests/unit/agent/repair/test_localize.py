@@ -49,6 +49,8 @@ def failed(**more: object) -> CheckResult:
         ("Write shop/new.py", ["shop/new.py"]),
         ("Fix cart.total() and `Cart.closed`; write setup.cfg", ["setup.cfg"]),
         ("Let tax.rate(1) return Cart.__hash__", []),
+        ("Fix @cart.py and @shop/tax.py", ["shop/cart.py", "shop/tax.py"]),
+        ("Fix @nope.py in @shop/nope.py, as @property in shop/tax.py", ["shop/tax.py"]),
         ("See https://example.com/a/b.html and e.g. 1.5 or and/or", []),
     ],
 )

@@ -25,7 +25,8 @@ def drawn(event: TurnFinished, *, inside: bool = False, **report: object) -> str
 @pytest.mark.parametrize("inside", [False, True])
 @pytest.mark.parametrize("outcome", ["unsolved", "unverified"])
 def test_what_is_not_verified_names_one_next_step(outcome: str, inside: bool) -> None:
-    event = replace(END, outcome=outcome, changed=["a.py"])  # type: ignore[arg-type]
+    check = "pytest" if outcome == "unsolved" else ""
+    event = replace(END, outcome=outcome, changed=["a.py"], check=check)  # type: ignore[arg-type]
     text = drawn(event, inside=inside)
     assert text.count("  next ") == 1
     assert ("/" in next_step(event, inside=inside)) == inside
