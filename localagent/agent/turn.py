@@ -246,7 +246,8 @@ class Turn:
     end puts the answers into `answers`. `task_paths` are the source files that the task names.
     `changed` are the paths that the turn has changed, `originals` their texts before. `unprobed`
     are the checks that cannot load the probe. `refused` are the changes that the user has refused
-    in this session: each file's path and the `plain_sha256` of its new text.
+    in this session: each file's path and the `plain_sha256` of its new text. `offline` are tests
+    that need a network, which commands do not have; they do not count.
     """
 
     services: Services
@@ -262,6 +263,7 @@ class Turn:
     originals: dict[str, str] = field(default_factory=dict)
     unprobed: set[str] = field(default_factory=set)
     refused: set[tuple[str, str]] = field(default_factory=set)
+    offline: frozenset[str] = frozenset()
 
     @property
     def prompt(self) -> str:

@@ -10,7 +10,7 @@ import base64
 import json
 import re
 import zlib
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -36,6 +36,7 @@ _NO_NETWORK = re.compile(
 )
 NOT_WORSE = "the check still fails, but on nothing that passed before"
 UNTESTED = "the check passes, but no test runs the change"
+OFFLINE = "all tests pass but those that need a network"
 SILENT = "the check passes, but it reports no passed test any more"
 UNDEFINED = "the check passes, but the change does not define "
 """A name that the task asks for follows."""
@@ -138,13 +139,27 @@ def not_worse(start: CheckResult, result: CheckResult) -> bool:
     return not start.ok
 
 
-def helps(start: CheckResult, result: CheckResult) -> bool:
-    """Whether a change breaks no test and fixes one, other than tests that failed without network.
+def offline_tests(result: CheckResult) -> frozenset[str]:
+    """The ids of the tests that failed because commands have no network."""
+    return frozenset(test.id for test in result.failing if _NO_NETWORK.search(test.message))
 
-    Such a test may pass because the change takes the connection out of the code.
-    """
-    offline = {test.id for test in start.failing if _NO_NETWORK.search(test.message)}
-    return start.passing < result.passing and not result.passing - start.passing <= offline
+
+def without_tests(result: CheckResult, ids: Collection[str]) -> CheckResult:
+    """The result as if these tests were not there; it passes if all other tests do."""
+    if not ids or not result.tests:
+        return result
+    tests = tuple(test for test in result.tests if test.id not in ids)
+    failing = [test for test in tests if test.outcome == "failed"]
+    passed = sum(test.outcome == "passed" for test in tests)
+    only_tests_fail = result.exit_code == 1 and not result.timed_out and passed > 0
+    return replace(
+        result,
+        ok=result.ok or (only_tests_fail and not failing),
+        tests=tests,
+        passed=passed,
+        failed=len(failing),
+        nearness=_nearness(failing),
+    )
 
 
 def run_check(
@@ -182,6 +197,7 @@ def run_check(
         yield from report_blocked(turn, done.blocked, f"the command {command}")
     turn.ensure_within_limits()
     result = read_result(command, done, services.redactor.redact, str(services.workspace.root))
+    result = without_tests(result, turn.offline)
     yield from turn.drain_redactions()
     if not result.ok and done.blocked and turn.ledger.next(_NEED_NETWORK) == 1:
         yield Warned(_NEED_NETWORK)
@@ -266,11 +282,13 @@ def read_result(
         passed=passed,
         failed=failed,
         usable=not (done.is_missing or no_runner),
-        nearness=round(
-            sum(nearness(t.message) for t in tests or reported if t.outcome == "failed"), 3
-        ),
+        nearness=_nearness(t for t in tests or reported if t.outcome == "failed"),
         reported=reported,
     )
+
+
+def _nearness(failing: Iterable[TestResult]) -> float:
+    return round(sum(nearness(test.message) for test in failing), 3)
 
 
 def _reported(output: str, root: str) -> tuple[TestResult, ...]:

@@ -19,11 +19,14 @@ from localagent.agent.checks.baseline import baseline_check, may_be_lean
 from localagent.agent.checks.forks import Forks
 from localagent.agent.checks.runner import (
     NOT_WORSE,
+    OFFLINE,
     UNDEFINED,
     UNTESTED,
     CheckResult,
     not_worse,
+    offline_tests,
     run_check,
+    without_tests,
 )
 from localagent.agent.intent import classify, new_definitions
 from localagent.agent.limits import LOOP, SEARCH
@@ -52,7 +55,7 @@ from localagent.agent.turn import Services, Turn
 from localagent.code.file_kinds import is_docs, is_test
 from localagent.context.builder import text_of
 from localagent.core.errors import ChangeRefused, LocalAgentError, WorkspaceError
-from localagent.core.events import Event, MessageAdded, Outcome, Step
+from localagent.core.events import Event, MessageAdded, Outcome, Step, Warned
 from localagent.core.messages import Message
 from localagent.models.base import Request
 
@@ -103,6 +106,11 @@ def change(turn: Turn, named: Sequence[str], seconds: float) -> Generator[Event,
     fixes = not turn.request.is_step and _asks_for_passing(turn.typed)
     if start is not None and start.ok and fixes:
         return Result("solved", "the check passes already; nothing was changed", check)
+    if start is not None and (offline := offline_tests(start)):
+        turn.offline, start = offline, without_tests(start, offline)
+        yield Warned(f"failing tests that need a network do not count: {len(offline)}")
+        if start.ok and fixes:
+            return Result("unsolved", "only tests that need a network fail", check)
     end = time.monotonic() + seconds
     while True:
         waited, left = turn.ledger.waited, end - time.monotonic()
@@ -274,7 +282,9 @@ def _finish(
     if not check:
         outcome: Outcome = "answered" if is_docs(path) else "unverified"
         return Result(outcome, f"{changed}; there was no check to run", "", how)
-    confirmed = yield from run_check(turn, check, probe=False)
+    confirmed = yield from run_check(turn, check, probe=bool(turn.offline))
+    if confirmed.ok and turn.offline:
+        return Result("unverified", f"{changed}; {OFFLINE}", check, how)
     if confirmed.ok:
         # A check that failed before passes because of the change, whatever lines were traced.
         passed_before = start is not None and start.ok

@@ -11,7 +11,7 @@ import time
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from dataclasses import replace
 
-from localagent.agent.checks.runner import CheckResult, helps, not_worse, run_check
+from localagent.agent.checks.runner import CheckResult, not_worse, run_check
 from localagent.agent.limits import SEARCH
 from localagent.agent.repair.candidates import Board, Candidate
 from localagent.agent.repair.localize import sources_to_trace, suspects
@@ -63,7 +63,7 @@ def keep_best(turn: Turn, boards: Iterable[Board], start: CheckResult | None) ->
         (candidate, result)
         for board in boards
         for candidate in board.tried
-        if (result := candidate.result) is not None and helps(start, result)
+        if (result := candidate.result) is not None and start.passing < result.passing
     ]
     if not helpful:
         return
@@ -141,7 +141,7 @@ def _begin(turn: Turn, problem: Problem) -> Generator[Event, None, None]:
 def _helps(problem: Problem, candidate: Candidate) -> bool:
     """Whether a candidate fixes some failing tests and breaks none."""
     start, result = problem.start, candidate.result
-    return start is not None and result is not None and helps(start, result)
+    return start is not None and result is not None and start.passing < result.passing
 
 
 def _with_change(

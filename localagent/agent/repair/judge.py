@@ -8,7 +8,7 @@ from collections.abc import Generator
 from dataclasses import dataclass, replace
 
 from localagent.agent.checks.baseline import hold_result
-from localagent.agent.checks.runner import CheckResult, ends_well, helps, run_check
+from localagent.agent.checks.runner import CheckResult, ends_well, run_check
 from localagent.agent.intent import step_fault, step_text
 from localagent.agent.limits import FORKS, SEARCH
 from localagent.agent.model_calls import Reply
@@ -64,7 +64,7 @@ class SearchState:
         """Record a judged candidate, and whether it fixes more tests and breaks none."""
         self.board.add(candidate)
         start, result = self.problem.start, candidate.result
-        if start is None or result is None or not helps(start, result):
+        if start is None or result is None or not start.passing < result.passing:
             return
         if len(result.passing) > self._passed:
             self._passed = len(result.passing)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from rich.text import Text
 
-from localagent.agent.checks.runner import SILENT, UNDEFINED
+from localagent.agent.checks.runner import OFFLINE, SILENT, UNDEFINED
 from localagent.core.events import CheckFinished, FileChanged, Outcome, TurnFinished, TurnKind
 from localagent.ui.view.diff import diff_rows, draw_diff
 from localagent.ui.view.format import check_result, count, duration
@@ -129,10 +129,13 @@ def _draw_outcome(screen: Surface, event: TurnFinished, report: TurnReport) -> N
         last = report.last_check(event.check)
         passes = last is not None and last.ok
         missing = event.summary.partition(UNDEFINED)[2]
-        silent = "the check reports no passed test any more"
-        tested = silent if SILENT in event.summary else "no test runs the change"
-        tested = f"it does not define {missing}" if missing else tested
-        why = tested if passes else "the check fails as it did before"
+        why = "no test runs the change" if passes else "the check fails as it did before"
+        if passes and missing:
+            why = f"it does not define {missing}"
+        elif passes and SILENT in event.summary:
+            why = "the check reports no passed test any more"
+        elif OFFLINE in event.summary:
+            why = OFFLINE
         words = f"changed, but not verified: {why}"
     if event.outcome == "solved" and not event.changed:
         words = "the check passes already; nothing was changed"

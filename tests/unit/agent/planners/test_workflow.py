@@ -130,6 +130,32 @@ def test_a_change_that_ends_the_check_before_its_tests_does_not_pass(tmp_path: P
     assert (tmp_path / "calc.py").read_text() == RIGHT
 
 
+OFFLINE = "ConnectionError: Failed to resolve 'example.org' (Temporary failure in name resolution)"
+
+
+@pytest.mark.parametrize(
+    ("code", "outcome", "summary"),
+    [
+        (WRONG, "unverified", "changed calc.py; all tests pass but those that need a network"),
+        (RIGHT, "unsolved", "only tests that need a network fail"),
+    ],
+)
+def test_tests_that_need_a_network_do_not_count(
+    tmp_path: Path, code: str, outcome: str, summary: str
+) -> None:
+    cases = {**CASES, "test_fetch": ("fetch()", 0)}
+    fetch = f"\n\ndef fetch():\n    raise OSError({OFFLINE!r})\n"
+    sandbox = ScriptedSandbox(python_check("calc.py", cases))
+    turn = turn_in(
+        tmp_path, "Fix the failing tests", [RIGHT + fetch], code + fetch, sandbox=sandbox
+    )
+    events, result = plan(turn)
+    assert (result.outcome, result.summary) == (outcome, summary)
+    assert (tmp_path / "calc.py").read_text() == RIGHT + fetch
+    warned = [e.text for e in events if isinstance(e, Warned)]
+    assert warned == ["failing tests that need a network do not count: 1"]
+
+
 def test_without_a_check_the_change_is_unverified(tmp_path: Path) -> None:
     turn = turn_in(tmp_path, replies=[RIGHT], request={"check": ""})
     events, result = plan(turn)

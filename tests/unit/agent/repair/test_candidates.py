@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from localagent.agent.checks.runner import CheckResult, TestResult, helps
+from localagent.agent.checks.runner import CheckResult, TestResult
 from localagent.agent.repair.candidates import Board, Candidate, most_pass
 from localagent.core.changes import file_change
 
@@ -63,24 +63,3 @@ def test_cases_of_a_test_count_once(passing: list[str], failing: list[str], most
     tests += [TestResult(name, "failed") for name in failing]
     counts = len(passing), len(failing)
     assert most_pass(CheckResult("pytest", False, 1, False, 0.1, "", tuple(tests), *counts)) is most
-
-
-NO_ADDRESS = (
-    "ConnectionError: Failed to resolve 'example.org' (Temporary failure in name resolution)"
-)
-
-
-@pytest.mark.parametrize(
-    ("passing", "expected"),
-    [("ab", True), ("ac", False), ("abc", True), ("b", False), ("a", False)],
-)
-def test_a_test_without_network_is_not_helped(passing: str, expected: bool) -> None:
-    """At the start, "a" passes, "b" fails, and "c" fails because it has no network."""
-
-    def result(ids: str, messages: dict[str, str]) -> CheckResult:
-        tests = [TestResult(each, "passed") for each in ids]
-        tests += [TestResult(each, "failed", text) for each, text in messages.items()]
-        return CheckResult("pytest", False, 1, False, 0.1, "", tuple(tests))
-
-    start = result("a", {"b": "assert 1 == 2", "c": NO_ADDRESS})
-    assert helps(start, result(passing, {})) is expected
