@@ -43,6 +43,8 @@ if [ $action = rollback ]; then
   exit
 fi
 
+[ -f "$here/requirements.txt" ] && [ -f "$here/models/list.txt" ] && [ -f "$(echo "$here"/wheels/localagent-*.whl)" ] ||
+  fail "$here is no unpacked bundle; unpack the archive and run its install.sh (or this one with --rollback or --uninstall)"
 missing="no Python 3.11, 3.12 or 3.13 was found; name one with --python"
 [ -z "$python" ] || missing="$python does not start as Python 3.11, 3.12 or 3.13"
 for name in ${python:-python3.13 python3.12 python3.11 python3}; do
@@ -50,6 +52,14 @@ for name in ${python:-python3.13 python3.12 python3.11 python3}; do
   python=
 done
 [ -n "$python" ] || fail "$missing"
+base=$prefix  # try a program before anything changes: the nearest folder that exists is on the same disk
+while [ ! -d "$base" ]; do base=$(dirname "$base"); done
+probe=$(mktemp "$base/.localagent-XXXXXX" 2>/dev/null) || fail "$base cannot be written; use --prefix FOLDER"
+trap 'rm -f "$probe"' EXIT
+{ echo '#!/bin/sh' > "$probe"; } 2>/dev/null || fail "there is no space in $base"
+chmod 700 "$probe"
+"$probe" 2>/dev/null || fail "$base forbids programs (noexec); use --prefix FOLDER"
+rm -f "$probe"
 version=$(cd "$here/wheels" && echo localagent-*.whl | cut -d- -f2)-$(sha256sum < "$here/requirements.txt" | cut -c1-8)
 target=$prefix/$version
 mkdir -p "$prefix/bin"

@@ -161,3 +161,48 @@ def test_what_cannot_be_installed_is_said(tmp_path: Path) -> None:
     text = run(tmp_path, bundle, "--python", "false")
     assert "false does not start as Python 3.11, 3.12 or 3.13" in text
     assert sorted(path.name for path in tmp_path.iterdir()) == ["bundle-1.0"]
+
+
+def test_install_sh_alone_changes_nothing(tmp_path: Path) -> None:
+    """A user may keep only install.sh of a bundle, for a rollback or to uninstall."""
+    bundle, prefix = make_bundle(tmp_path, "1.0"), tmp_path / "opt"
+    (tmp_path / "kept").mkdir()
+    shutil.copy(INSTALL, tmp_path / "kept")
+    options = ("--prefix", str(prefix))
+    advice = (
+        "kept is no unpacked bundle; unpack the archive and run its install.sh "
+        "(or this one with --rollback or --uninstall)\n"
+    )
+    assert run(tmp_path, tmp_path / "kept", *options) == f"install: {tmp_path}/{advice}"
+    assert not prefix.exists()
+    run(tmp_path, bundle, *options, "--no-models")
+    before = (prefix / ".localagent").read_text()
+    assert run(tmp_path, tmp_path / "kept", *options).endswith(advice)
+    assert (prefix / ".localagent").read_text() == before
+    assert installed(prefix) == "1.0"
+    assert "removed localagent" in run(tmp_path, tmp_path / "kept", *options, "--uninstall")
+
+
+@pytest.mark.parametrize("below", ["", "opt/localagent"])
+def test_a_prefix_that_forbids_programs_stays_as_it_is(tmp_path: Path, below: str) -> None:
+    bundle, noexec = make_bundle(tmp_path, "1.0"), tmp_path / "noexec"
+    noexec.mkdir()
+    inside = 'mount -t tmpfs -o noexec,mode=755 none "$1" || exit 77; sh "$2" --prefix "$1/$3"'
+    inside += ' --python "$4" --no-models; echo "rc $?"; find "$1" -mindepth 1'
+    command = ["unshare", "-rm", "sh", "-c", inside, "sh", noexec]
+    done = subprocess.run(
+        [*command, bundle / "install.sh", below, sys.executable], capture_output=True, text=True
+    )
+    if done.returncode == 77 or done.stderr.startswith("unshare:"):
+        pytest.skip("needs user namespaces")
+    assert done.stderr == (
+        f"install: {noexec}{'' if below else '/'} forbids programs (noexec); use --prefix FOLDER\n"
+    )
+    assert done.stdout == "rc 1\n"  # and nothing is left in the folder
+
+
+def test_a_prefix_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    bundle = make_bundle(tmp_path, "1.0")
+    assert run(tmp_path, bundle, "--prefix", "/proc/localagent") == (
+        "install: /proc cannot be written; use --prefix FOLDER\n"
+    )
