@@ -34,6 +34,13 @@ def write(tree: Path, target: Path, epoch: int) -> Path:
     return target
 
 
-def manifest_of(archive: Path) -> Path:
-    """The manifest's path."""
-    return archive.with_name(f"{archive.name}.manifest")
+def list_package(package: Path) -> Path:
+    """Write the manifest of a deb or rpm package, which has one row, and return its path."""
+    made = manifest_of(package)
+    made.write_text(f"{sha256(package)}  {package.name}\n", encoding="utf-8")
+    return made
+
+
+def manifest_of(bundle: Path) -> Path:
+    """The path of the manifest of an archive or a package."""
+    return bundle.with_name(f"{bundle.name}.manifest")

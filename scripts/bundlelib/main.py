@@ -70,19 +70,21 @@ def bundle(console: Console, runner: Runner, arguments: argparse.Namespace) -> i
             version = wheels.version(next((tree / "wheels").glob("localagent-*.whl")))
             made = archive.write(tree, out / f"localagent-{version}-linux-x86_64.tar", epoch)
             result.append(f"{made.name}, {size(made.stat().st_size)}")
+        manifests = [archive.manifest_of(made)]
         if arguments.package:
             with console.step("packages", "making packages") as result:
                 kinds = list(dict.fromkeys(arguments.package))
                 made_packages = packages.make(runner, python, tree, kinds, out, epoch)
+                manifests += map(archive.list_package, made_packages)
                 result.append(", ".join(package.name for package in made_packages))
     for extra in (SITE / "verify.sh", places.REPO / "localagent/docs/air-gap.md"):
         shutil.copy(extra, out)
-    _sign(console, made, arguments)
+    for manifest in manifests:
+        _sign(console, manifest, arguments)
     return 0
 
 
-def _sign(console: Console, made: Path, arguments: argparse.Namespace) -> None:
-    manifest = archive.manifest_of(made)
+def _sign(console: Console, manifest: Path, arguments: argparse.Namespace) -> None:
     signature.discard(manifest)
     if not arguments.sign:
         console.line(f"not signed: sign {manifest} with a key of your site (see air-gap.md)")

@@ -191,3 +191,45 @@ def test_names_owners_and_lengths_count(folder: Path) -> None:
     assert "outside of its files' contents" in verify(folder)
     (folder / "b.tar").write_bytes(whole[: whole.index(b"b" * 5000)])
     assert "changed or" in verify(folder)
+
+
+def run_verify(folder: Path, *words: str, **env: str) -> str:
+    done = subprocess.run(
+        ["sh", VERIFY, *words], cwd=folder, capture_output=True, text=True, env=os.environ | env
+    )
+    assert (done.returncode == 0) == done.stdout.startswith("verified: ")
+    return done.stdout + done.stderr
+
+
+def test_verify_writes_no_file(folder: Path) -> None:
+    """TMPDIR may be full."""
+    text = run_verify(folder, "b.tar", "site.pub", TMPDIR=str(folder / "absent"))
+    assert text == "verified: every file of b.tar is as signed\n"
+
+
+def test_verify_names_the_arguments_that_it_needs(folder: Path) -> None:
+    usage = "usage: sh verify.sh BUNDLE PUBLIC_KEY (BUNDLE: a .tar, .deb or .rpm)\n"
+    one = "verify: name one bundle and one public key"
+    assert run_verify(folder, "b.tar", "c.tar", "site.pub") == f"{one}, not 3 files\n{usage}"
+    assert run_verify(folder, "b.tar") == f"{one}, not 1 files\n{usage}"
+
+
+@pytest.mark.parametrize("kind", ["deb", "rpm"])
+def test_a_package_is_verified_before_its_scripts_run(
+    kind: str, folder: Path, bundlelib: Bundlelib
+) -> None:
+    package = folder / f"toy_1.{kind}"
+    package.write_bytes(b"!<arch>\n" * 100)
+    manifest = bundlelib("archive").list_package(package)
+    name = package.name
+    assert "there is no signature beside" in run_verify(folder, name, "site.pub")
+    bundlelib("signature").sign("openssl", str(folder / "site.key"), manifest)
+    assert run_verify(folder, name, "site.pub") == f"verified: {name} is as signed\n"
+    assert "is not by this key" in run_verify(folder, name, "other.pub")
+    package.write_bytes(b"!<arch>\n" * 101)
+    assert f"changed: {name}" in run_verify(folder, name, "site.pub")
+    # Neither the signature of the archive nor a signed row of another name covers a package.
+    for ending in ("manifest", "manifest.sig"):
+        shutil.copy(folder / f"b.tar.{ending}", folder / f"{name}.{ending}")
+    shutil.copy(folder / "b.tar", package)
+    assert f"changed: {name}" in run_verify(folder, name, "site.pub")

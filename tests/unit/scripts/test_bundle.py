@@ -305,6 +305,24 @@ def test_a_signature_needs_tool_and_key(
     signature.ensure("gpg", "a key's name")
 
 
+def test_a_package_has_a_manifest_of_its_own(
+    load: Load, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A package's scripts run as root, so the site's signature must cover the package."""
+    main, made = load("main"), []
+    console = sys.modules["setuplib.console"].Console()
+    (package := tmp_path / "toy_1.deb").write_bytes(b"toy")
+    (old := tmp_path / "toy_1.deb.manifest.asc").write_text("of an earlier package")
+    manifest = load("archive").list_package(package)
+    assert manifest.read_text() == f"{hashlib.sha256(b'toy').hexdigest()}  toy_1.deb\n"
+    monkeypatch.setattr(load("signature"), "sign", lambda *words: made.append(words))
+    main._sign(console, manifest, main.parse([]))
+    assert not old.exists()
+    assert not made
+    main._sign(console, manifest, main.parse(["--sign", "gpg", "--key", "site"]))
+    assert made == [("gpg", "site", manifest)]
+
+
 @pytest.mark.parametrize("kind", ["deb", "rpm"])
 def test_a_package_has_every_file_with_one_time(kind: str, load: Load, tmp_path: Path) -> None:
     for name in ("install.sh", "wheels/localagent-1.2-py3-none-any.whl", "docs/adr/0001-a.md"):
