@@ -46,6 +46,12 @@ _NEW = re.compile(
     r"(?:function|method|class)\s+(?:called\s+|named\s+)?(?P<mark>`?)(?P<name>[A-Za-z_]\w*)",
     re.IGNORECASE,
 )
+_NEW_TEST = re.compile(
+    r"\b(?:add|create|write)\s+"
+    r"(?:(?:an?|the|some|one|more|few|new|another|unit|regression|missing)\s+)*tests?\b",
+    re.IGNORECASE,
+)
+_USE = re.compile(r"\buse\s+(?P<code>`[^`\n]+`|[^\s,;`]+)", re.IGNORECASE)
 _AFTER_NOUN = frozenset(
     (
         *("and", "as", "at", "by", "for", "from", "if", "in", "into", "is", "it", "of", "on", "or"),
@@ -64,6 +70,21 @@ def new_definitions(task: str) -> list[str]:
         if match["mark"] or match["name"].lower() not in _AFTER_NOUN
     ]
     return list(dict.fromkeys(found))
+
+
+def asks_for_test(task: str) -> bool:
+    """Whether a task asks to add a test."""
+    return _NEW_TEST.search(task) is not None
+
+
+def wanted_code(reason: str) -> str:
+    """The code that the reason of a refusal tells to use ("use <= instead"), or ""."""
+    match = _USE.search(reason)
+    if match is None:
+        return ""
+    code = match["code"].strip("`").rstrip(".:!?")
+    is_code = match["code"].startswith("`") or re.search(r"[^\w'-]|_", code)
+    return code.removesuffix(")") if is_code else ""
 
 
 def classify(prompt: str) -> Kind:

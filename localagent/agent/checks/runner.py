@@ -37,6 +37,7 @@ _NO_NETWORK = re.compile(
 NOT_WORSE = "the check still fails, but on nothing that passed before"
 UNTESTED = "the check passes, but no test runs the change"
 OFFLINE = "all tests pass but those that need a network"
+NO_TEST = "the check passes, but no test was added"
 SILENT = "the check passes, but it reports no passed test any more"
 UNDEFINED = "the check passes, but the change does not define "
 """A name that the task asks for follows."""

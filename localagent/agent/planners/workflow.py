@@ -18,6 +18,7 @@ from functools import cache, partial
 from localagent.agent.checks.baseline import baseline_check, may_be_lean
 from localagent.agent.checks.forks import Forks
 from localagent.agent.checks.runner import (
+    NO_TEST,
     NOT_WORSE,
     OFFLINE,
     UNDEFINED,
@@ -28,7 +29,7 @@ from localagent.agent.checks.runner import (
     run_check,
     without_tests,
 )
-from localagent.agent.intent import classify, new_definitions
+from localagent.agent.intent import asks_for_test, classify, new_definitions, wanted_code
 from localagent.agent.limits import LOOP, SEARCH
 from localagent.agent.migration.split_column import find_split, split_column
 from localagent.agent.model_calls import ask, choose
@@ -125,6 +126,7 @@ def change(turn: Turn, named: Sequence[str], seconds: float) -> Generator[Event,
         render = partial(turn.services.prompts.render, "workflow/refused", reason=reason)
         prompt, typed = render(task=turn.prompt.strip()), render(task=turn.typed.strip())
         turn.request = replace(turn.request, prompt=prompt, typed=typed)
+        turn.wanted = wanted_code(reason)
 
 
 def _search_and_apply(
@@ -285,6 +287,8 @@ def _finish(
     confirmed = yield from run_check(turn, check, probe=bool(turn.offline))
     if confirmed.ok and turn.offline:
         return Result("unverified", f"{changed}; {OFFLINE}", check, how)
+    if confirmed.ok and asks_for_test(turn.typed) and not any(is_test(c.path) for c in changes):
+        return Result("unverified", f"{changed}; {NO_TEST}", check, how)
     if confirmed.ok:
         # A check that failed before passes because of the change, whatever lines were traced.
         passed_before = start is not None and start.ok

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Generator
+from collections.abc import Generator, Iterable
 from dataclasses import dataclass, replace
 
 from localagent.agent.checks.baseline import hold_result
@@ -131,6 +131,8 @@ def _change(s: SearchState, text: str) -> Change:
         raise EditError("it was tried before")
     if (problem.path, plain_sha256(text)) in turn.refused:
         raise EditError("you refused it")
+    if turn.wanted and not any(turn.wanted in line for line in _added(problem.text, text)):
+        raise EditError(f"it does not use {turn.wanted}")
     if turn.request.is_step:
         fault = step_fault(step_text(turn.prompt), problem.path, problem.text, text)
         if fault:
@@ -140,6 +142,11 @@ def _change(s: SearchState, text: str) -> Change:
         if is_overfit(text, tests) and not is_overfit(problem.text, tests):
             raise EditError("it hard-codes answers to the tests' inputs")
     return change
+
+
+def _added(old: str, new: str) -> Iterable[str]:
+    """The lines of a text that the old text does not have."""
+    return set(new.splitlines()).difference(old.splitlines())
 
 
 def _judge(

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from rich.text import Text
 
-from localagent.agent.checks.runner import OFFLINE, SILENT, UNDEFINED
+from localagent.agent.checks.runner import NO_TEST, OFFLINE, SILENT, UNDEFINED
 from localagent.core.events import CheckFinished, FileChanged, Outcome, TurnFinished, TurnKind
 from localagent.ui.view.diff import diff_rows, draw_diff
 from localagent.ui.view.format import check_result, count, duration
@@ -132,6 +132,8 @@ def _draw_outcome(screen: Surface, event: TurnFinished, report: TurnReport) -> N
         why = "no test runs the change" if passes else "the check fails as it did before"
         if passes and missing:
             why = f"it does not define {missing}"
+        elif passes and NO_TEST in event.summary:
+            why = "no test was added"
         elif passes and SILENT in event.summary:
             why = "the check reports no passed test any more"
         elif OFFLINE in event.summary:

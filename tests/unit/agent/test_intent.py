@@ -2,7 +2,7 @@
 
 import pytest
 
-from localagent.agent.intent import classify, new_definitions
+from localagent.agent.intent import asks_for_test, classify, new_definitions, wanted_code
 
 
 @pytest.mark.parametrize(
@@ -46,3 +46,31 @@ def test_kind(prompt: str, kind: str) -> None:
 )
 def test_definitions_that_a_task_asks_to_add(task: str, names: list[str]) -> None:
     assert new_definitions(task) == names
+
+
+@pytest.mark.parametrize(
+    ("reason", "code"),
+    [
+        ("use <= instead", "<="),
+        ("no, use sum() here", "sum("),
+        ("use `max`, please", "max"),
+        ("use old_name.", "old_name"),
+        ("use the other function", ""),
+        ("that's wrong", ""),
+    ],
+)
+def test_the_code_that_a_reason_names(reason: str, code: str) -> None:
+    assert wanted_code(reason) == code
+
+
+@pytest.mark.parametrize(
+    ("task", "asks"),
+    [
+        ("add a test for an empty timesheet", True),
+        ("Write some more unit tests", True),
+        ("Write add() so that the tests pass", False),
+        ("Fix the failing tests", False),
+    ],
+)
+def test_a_task_for_a_test(task: str, asks: bool) -> None:
+    assert asks_for_test(task) == asks

@@ -156,6 +156,13 @@ def test_tests_that_need_a_network_do_not_count(
     assert warned == ["failing tests that need a network do not count: 1"]
 
 
+def test_a_task_for_a_test_is_not_verified_without_one(tmp_path: Path) -> None:
+    turn = turn_in(tmp_path, "Add a test for zero to calc.py", [RIGHT])
+    _, result = plan(turn)
+    summary = "changed calc.py; the check passes, but no test was added"
+    assert (result.outcome, result.summary) == ("unverified", summary)
+
+
 def test_without_a_check_the_change_is_unverified(tmp_path: Path) -> None:
     turn = turn_in(tmp_path, replies=[RIGHT], request={"check": ""})
     events, result = plan(turn)
@@ -199,7 +206,9 @@ def test_the_search_goes_on_with_the_reason_of_a_refusal(tmp_path: Path) -> None
     """The refused change is not offered again, and the model reads the user's words."""
     by_sum = ScriptedReply("def add(a, b):\n    return sum((a, b))\n", when="was refused")
     code = "def add(a, b):\n    pass\n"
-    turn = turn_in(tmp_path, replies=[RIGHT, by_sum], code=code, verdict=Permission("ask"))
+    mirrored = RIGHT.replace("a + b", "b + a")
+    replies = [RIGHT, ScriptedReply(mirrored, when="was refused"), by_sum]
+    turn = turn_in(tmp_path, replies=replies, code=code, verdict=Permission("ask"))
     events = answered(turn, "use sum() instead", None)
     assert isinstance(events[-1], TurnFinished) and events[-1].outcome == "solved"
     assert (tmp_path / "calc.py").read_text() == "def add(a, b):\n    return sum((a, b))\n"
