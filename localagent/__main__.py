@@ -1,6 +1,7 @@
 """Entry point of `localagent`, `python -m localagent` and `python -I -S localagent/__main__.py`."""
 
 import os
+import signal
 import sys
 
 if __name__ == "__main__" and not __package__:  # started as a file: see core/isolation.py
@@ -11,7 +12,13 @@ _HARMLESS = (["--version"], ["--help"], ["-h"])
 
 
 def main() -> int:
-    """Run the command line and return its exit code."""
+    """Run the command line and return its exit code.
+
+    Until the modules are loaded, Ctrl-C ends the process without a traceback.
+    """
+    stops = signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    if stops:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
     if sys.argv[1:] not in _HARMLESS or sys.flags.no_site:
         from localagent.core.isolation import isolate
 
@@ -19,6 +26,8 @@ def main() -> int:
     from localagent.cli import startup
     from localagent.cli.main import main as cli_main
 
+    if stops:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         return cli_main(sys.argv[1:], startup.prepare)
     finally:

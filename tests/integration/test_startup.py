@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -81,3 +82,14 @@ for name in names:
 print(len(names))
 """
     assert int(fresh(code)) > 50
+
+
+def test_ctrl_c_before_the_modules_are_loaded_prints_no_traceback() -> None:
+    code = (
+        "import os, signal, sys; from localagent.core import isolation; import localagent.__main__\n"
+        "isolation.isolate = lambda words: os.kill(os.getpid(), signal.SIGINT)\n"
+        "sys.argv = ['localagent', 'doctor']; localagent.__main__.main()\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert done.returncode == -signal.SIGINT
+    assert done.stderr == ""
