@@ -86,7 +86,8 @@ print(len(names))
 
 def test_ctrl_c_before_the_modules_are_loaded_prints_no_traceback() -> None:
     code = (
-        "import os, signal, sys; from localagent.core import isolation; import localagent.__main__\n"
+        "import os, signal, sys, localagent.__main__\n"
+        "from localagent.core import isolation\n"
         "isolation.isolate = lambda words: os.kill(os.getpid(), signal.SIGINT)\n"
         "sys.argv = ['localagent', 'doctor']; localagent.__main__.main()\n"
     )
