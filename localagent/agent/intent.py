@@ -77,7 +77,7 @@ def asks_for_test(task: str) -> bool:
     return _NEW_TEST.search(task) is not None
 
 
-def wanted_code(reason: str) -> str:
+def required_code(reason: str) -> str:
     """The code that the reason of a refusal tells to use ("use <= instead"), or ""."""
     match = _USE.search(reason)
     if match is None:

@@ -247,7 +247,7 @@ class Turn:
     `changed` are the paths that the turn has changed, `originals` their texts before. `unprobed`
     are the checks that cannot load the probe. `refused` are the changes that the user has refused
     in this session: each file's path and the `plain_sha256` of its new text. `offline` are tests
-    that need a network, which commands do not have; they do not count. `wanted` is code that a
+    that need a network, which commands do not have; they do not count. `required` is code that a
     change has to add, as the user said at a refusal.
     """
 
@@ -265,7 +265,7 @@ class Turn:
     unprobed: set[str] = field(default_factory=set)
     refused: set[tuple[str, str]] = field(default_factory=set)
     offline: frozenset[str] = frozenset()
-    wanted: str = ""
+    required: str = ""
 
     @property
     def prompt(self) -> str:

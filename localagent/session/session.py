@@ -115,7 +115,7 @@ class Session:
         return self.started.session
 
     @property
-    def kept(self) -> bool:
+    def resumable(self) -> bool:
         """Whether the transcript has events; without any, it is deleted when the session ends."""
         return self._announced or self.started.resumed
 
@@ -455,7 +455,7 @@ class Session:
 
         The transcript of a session without events is deleted.
         """
-        if self.kept:
+        if self.resumable:
             self.recorder.close()
         else:
             self.recorder.discard()

@@ -29,7 +29,7 @@ from localagent.agent.checks.runner import (
     run_check,
     without_tests,
 )
-from localagent.agent.intent import asks_for_test, classify, new_definitions, wanted_code
+from localagent.agent.intent import asks_for_test, classify, new_definitions, required_code
 from localagent.agent.limits import LOOP, SEARCH
 from localagent.agent.migration.split_column import find_split, split_column
 from localagent.agent.model_calls import ask, choose
@@ -126,7 +126,7 @@ def change(turn: Turn, named: Sequence[str], seconds: float) -> Generator[Event,
         render = partial(turn.services.prompts.render, "workflow/refused", reason=reason)
         prompt, typed = render(task=turn.prompt.strip()), render(task=turn.typed.strip())
         turn.request = replace(turn.request, prompt=prompt, typed=typed)
-        turn.wanted = wanted_code(reason)
+        turn.required = required_code(reason)
 
 
 def _search_and_apply(

@@ -131,8 +131,8 @@ def _change(s: SearchState, text: str) -> Change:
         raise EditError("it was tried before")
     if (problem.path, plain_sha256(text)) in turn.refused:
         raise EditError("you refused it")
-    if turn.wanted and not any(turn.wanted in line for line in _added(problem.text, text)):
-        raise EditError(f"it does not use {turn.wanted}")
+    if turn.required and not any(turn.required in line for line in _added(problem.text, text)):
+        raise EditError(f"it does not use {turn.required}")
     if turn.request.is_step:
         fault = step_fault(step_text(turn.prompt), problem.path, problem.text, text)
         if fault:

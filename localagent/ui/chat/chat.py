@@ -320,7 +320,7 @@ class LiveChat:
             seconds_left=tracker.seconds_left,
             queued=len(self._queue),
             session=session.id,
-            kept=session.kept,
+            resumable=session.resumable,
             workspace=str(session.services.workspace.root),
             read_only=session.started.read_only,
             ports=session.services.sandbox.ports,

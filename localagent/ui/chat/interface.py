@@ -119,7 +119,7 @@ class SessionStatus:
     queued: int = 0
     """Lines that wait for the turn's end."""
     session: str = ""
-    kept: bool = True
+    resumable: bool = True
     """Whether the session has a record to resume; without events, it is deleted at the end."""
     workspace: str = ""
     read_only: bool = False

@@ -281,7 +281,7 @@ class Tui:
         text = self.printer.take()
         if chat is not None and (status := chat.status()).session:
             resume = f"to resume this session: localagent --resume {status.session}\n"
-            text += resume if status.kept else "nothing was sent, so no session is kept\n"
+            text += resume if status.resumable else "nothing was sent, so no session is kept\n"
         if not ended:
             text += "the session did not stop in time; its last turn may be incomplete\n"
         try:

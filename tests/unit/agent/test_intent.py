@@ -2,7 +2,7 @@
 
 import pytest
 
-from localagent.agent.intent import asks_for_test, classify, new_definitions, wanted_code
+from localagent.agent.intent import asks_for_test, classify, new_definitions, required_code
 
 
 @pytest.mark.parametrize(
@@ -60,7 +60,7 @@ def test_definitions_that_a_task_asks_to_add(task: str, names: list[str]) -> Non
     ],
 )
 def test_the_code_that_a_reason_names(reason: str, code: str) -> None:
-    assert wanted_code(reason) == code
+    assert required_code(reason) == code
 
 
 @pytest.mark.parametrize(
