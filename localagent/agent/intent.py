@@ -77,6 +77,11 @@ def asks_for_test(task: str) -> bool:
     return _NEW_TEST.search(task) is not None
 
 
+def begins_with_test(task: str) -> bool:
+    """Whether a task's first demand is a new test."""
+    return _NEW_TEST.match(_POLITE.sub("", task.strip())) is not None
+
+
 def required_code(reason: str) -> str:
     """The code that the reason of a refusal tells to use ("use <= instead"), or ""."""
     match = _USE.search(reason)

@@ -33,6 +33,8 @@ class LoopLimits:
     place_spans: int = 4
     # Most sources of an answer that share words with it without being named by it
     sources_by_words: int = 2
+    # Lines of a change that the next question's prompt has; its earlier messages are as long
+    shown_changes: int = 20
     # Most files from earlier prompts that the next prompt names again
     repeated_files: int = 2
     output_chars: int = 4000  # Output of a check that the transcript keeps: the last screen

@@ -29,7 +29,13 @@ from localagent.agent.checks.runner import (
     run_check,
     without_tests,
 )
-from localagent.agent.intent import asks_for_test, classify, new_definitions, required_code
+from localagent.agent.intent import (
+    asks_for_test,
+    begins_with_test,
+    classify,
+    new_definitions,
+    required_code,
+)
 from localagent.agent.limits import LOOP, SEARCH
 from localagent.agent.migration.split_column import find_split, split_column
 from localagent.agent.model_calls import ask, choose
@@ -58,10 +64,12 @@ from localagent.context.builder import text_of
 from localagent.core.errors import ChangeRefused, LocalAgentError, WorkspaceError
 from localagent.core.events import Event, MessageAdded, Outcome, Step, Warned
 from localagent.core.messages import Message
+from localagent.edits.diff import unified
 from localagent.models.base import Request
 
 _NONE_PASSED = "no candidate passed the check; nothing was changed"
 _NO_FILE = "no file to change was found; name one in the task"
+_WRITES_NO_TEST = "the planner workflow writes no tests; react does (--planner react)"
 _NONE_USABLE = "no reply made a change that was worth checking; nothing was changed"
 
 
@@ -90,8 +98,21 @@ class Workflow(PlannerDefaults):
         split = yield from find_split(turn)
         result = (yield from split_column(turn, *split)) if split is not None else None
         result = result or (yield from change(turn, named, self._seconds))
-        yield MessageAdded("assistant", result.summary)
+        yield MessageAdded("assistant", _message(turn, result))
         return result
+
+
+def _message(turn: Turn, result: Result) -> str:
+    """The summary, and the changed lines, about which the user may ask next."""
+    workspace = turn.services.workspace
+    texts = {path: text_of(workspace, path) for path in turn.changed}
+    diff = "".join(unified(path, turn.originals[path], text, 0) for path, text in texts.items())
+    if not diff:
+        return result.summary
+    lines = turn.services.redactor.redact(diff).splitlines()[: LOOP.shown_changes]
+    return turn.services.prompts.render(
+        "workflow/changed", summary=result.summary, diff="\n".join(lines)
+    )
 
 
 def change(turn: Turn, named: Sequence[str], seconds: float) -> Generator[Event, None, Result]:
@@ -112,6 +133,8 @@ def change(turn: Turn, named: Sequence[str], seconds: float) -> Generator[Event,
         yield Warned(f"failing tests that need a network do not count: {len(offline)}")
         if start.ok and fixes:
             return Result("unsolved", "only tests that need a network fail", check)
+    if start is not None and start.ok and not turn.request.is_step and begins_with_test(turn.typed):
+        return Result("unsolved", _WRITES_NO_TEST, check)
     end = time.monotonic() + seconds
     while True:
         waited, left = turn.ledger.waited, end - time.monotonic()

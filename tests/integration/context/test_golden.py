@@ -230,6 +230,12 @@ def test_the_task_of_mending_what_the_check_says() -> None:
     compare("fix-check", Prompts().text("chat/fix-check"))
 
 
+def test_a_change_as_the_next_question_sees_it() -> None:
+    diff = "@@ -2 +2 @@\n-    return a - b\n+    return a + b"
+    text = Prompts().render("workflow/changed", summary="changed calc.py", diff=diff)
+    compare("changed", text)
+
+
 def test_the_task_after_a_refusal() -> None:
     text = Prompts().render("workflow/refused", task="Fix add", reason="use sum()")
     compare("refused", text)

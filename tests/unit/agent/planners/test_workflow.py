@@ -73,7 +73,8 @@ def test_the_reply_becomes_the_file(tmp_path: Path) -> None:
     assert (result.outcome, result.how) == ("solved", "file 1")
     assert (tmp_path / "calc.py").read_text() == RIGHT
     (said,) = [e for e in events if isinstance(e, MessageAdded)]
-    assert said.content == "changed calc.py; the check passes"
+    assert said.content.startswith("changed calc.py; the check passes\n```diff\n")
+    assert "-    pass\n+    return a + b\n```" in said.content
 
 
 def test_a_check_that_passes_needs_no_change(tmp_path: Path) -> None:
@@ -161,6 +162,13 @@ def test_a_task_for_a_test_is_not_verified_without_one(tmp_path: Path) -> None:
     _, result = plan(turn)
     summary = "changed calc.py; the check passes, but no test was added"
     assert (result.outcome, result.summary) == ("unverified", summary)
+
+
+def test_a_task_for_a_test_alone_changes_no_other_code(tmp_path: Path) -> None:
+    turn = turn_in(tmp_path, "Please add a test for zero to calc.py", code=RIGHT)
+    _, result = plan(turn)
+    assert (result.outcome, prompts(turn)) == ("unsolved", [])
+    assert result.summary.startswith("the planner workflow writes no tests")
 
 
 def test_without_a_check_the_change_is_unverified(tmp_path: Path) -> None:
