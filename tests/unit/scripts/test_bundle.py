@@ -315,7 +315,7 @@ def test_a_package_has_a_manifest_of_its_own(
     (old := tmp_path / "toy_1.deb.manifest.asc").write_text("of an earlier package")
     manifest = load("archive").list_package(package)
     assert manifest.read_text() == f"{hashlib.sha256(b'toy').hexdigest()}  toy_1.deb\n"
-    monkeypatch.setattr(load("signature"), "sign", lambda *words: made.append(words))
+    monkeypatch.setattr(main.signature, "sign", lambda *words: made.append(words))
     main._sign(console, manifest, main.parse([]))
     assert not old.exists()
     assert not made

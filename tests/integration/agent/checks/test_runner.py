@@ -57,7 +57,8 @@ def result(passing: str = "", count: int | None = None, **more: Any) -> CheckRes
         (result(ok=True), result(), False),
         (result("a"), result("a", timed_out=True), False),
         (result("a"), result("a", usable=False), False),
-        (result("a"), result(ok=True), True),
+        (result("a"), result("a", ok=True), True),
+        (result(), result(ok=True), True),
     ],
 )
 def test_a_step_may_not_break_what_passed(
@@ -66,6 +67,11 @@ def test_a_step_may_not_break_what_passed(
     assert ends_well("step", start, after) == enough
     assert ends_well("task", start, after) == after.ok
     assert ends_well("last-step", start, after) == after.ok
+
+
+@pytest.mark.parametrize("kind", ["step", "task", "last-step"])
+def test_a_check_that_reports_no_test_any_more_does_not_pass(kind: TurnKind) -> None:
+    assert not ends_well(kind, result("a", 1), result(ok=True))
 
 
 def test_probe_reports_each_test(workspace_dir: Path) -> None:
