@@ -12,6 +12,7 @@ import pytest
 from localagent.agent.checks.probe_loading import PROBE_DIR
 from localagent.agent.checks.runner import CheckResult, TestResult, ends_well, read_result
 from localagent.agent.repair.suspects import suspicion
+from localagent.core.events import TurnKind
 from localagent.project.build_commands import find_check
 from localagent.sandbox.base import CommandResult
 from tests.doubles.project_python import project_bin
