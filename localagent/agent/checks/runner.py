@@ -126,7 +126,7 @@ def is_silent(start: CheckResult, result: CheckResult) -> bool:
 
     Code that ends the test runner's process with 0 does that.
     """
-    return result.ok and bool(start.passed or start.tests) and not result.passed
+    return result.ok and bool(start.passed or start.tests) and not (result.passed or result.passing)
 
 
 def not_worse(start: CheckResult, result: CheckResult) -> bool:
