@@ -66,6 +66,15 @@ def with_subject(prompt: str, before: Sequence[Exchange]) -> str:
     return f"{prompt}\n{before[-1][0]}"
 
 
+def changed_files(answer: str, workspace: Workspace) -> list[str]:
+    """The files that a turn changed, by its summary ("changed a.py and b.py; the check passes")."""
+    summary = answer.partition("\n")[0].partition(";")[0]
+    paths = (
+        summary.removeprefix("changed ").split(" and ") if summary.startswith("changed ") else []
+    )
+    return [path for path in paths if workspace.exists(path)]
+
+
 def _short(text: str) -> str:
     most = CONTEXT.exchange_chars
     return text if len(text) <= most else f"{text[:most]}…"

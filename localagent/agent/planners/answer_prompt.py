@@ -15,6 +15,7 @@ from localagent.context.compaction import tokens
 from localagent.context.conversation import (
     NONE,
     Thread,
+    changed_files,
     earlier_messages,
     exchanges,
     kinds_of,
@@ -98,7 +99,10 @@ def _gather(turn: Turn, named: Sequence[str]) -> _Code:
         turn.record_read(path, digest)
         digests[path] = digest
 
-    query = with_subject(turn.prompt, _exchanges(turn, 0))
+    before = _exchanges(turn, 0)
+    query = with_subject(turn.prompt, before)
+    if query != turn.prompt:  # such as "why did you change that?"
+        named = named or changed_files(before[-1][1], services.workspace)
     budget = int(services.model.info.profile.window * LOOP.answer_share)
     count = services.model.count
     code = gather(query, services.workspace, services.index, count, budget, named, record=record)

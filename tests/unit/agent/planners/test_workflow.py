@@ -14,6 +14,7 @@ from localagent.agent.planners.base import Result
 from localagent.agent.planners.workflow import Workflow
 from localagent.agent.turn import Answer, Ledger, Turn
 from localagent.core.events import Event, Failed, MessageAdded, Question, TurnFinished, Warned
+from localagent.core.messages import Message
 from localagent.models.scripted import ScriptedReply
 from localagent.sandbox.base import CommandResult
 from tests.doubles.scripted_sandbox import ScriptedSandbox, completed, python_check
@@ -241,6 +242,17 @@ def test_a_question_is_answered_from_the_code(tmp_path: Path) -> None:
     (said,) = [e for e in events if isinstance(e, MessageAdded)]
     assert said.asked is not None
     assert turn.changed == []
+
+
+def test_a_question_after_a_change_reads_the_changed_file(tmp_path: Path) -> None:
+    (tmp_path / "other.py").write_text("def that():\n    pass\n")
+    summary = "changed calc.py; the check passes\n```diff\n+    return a + b\n```"
+    talk = (Message("user", "fix it"), Message("assistant", summary))
+    request = {"conversation": talk}
+    turn = turn_in(tmp_path, "Why did you change that?", ["It subtracted."], request=request)
+    plan(turn)
+    assert "+    return a + b" in prompts(turn)[0]
+    assert "def add(a, b)" in prompts(turn)[0]
 
 
 def test_the_model_decides_where_words_do_not(tmp_path: Path) -> None:
