@@ -78,10 +78,11 @@ class RefusedError(LocalAgentError):
 
 
 class ChangeRefused(RefusedError):
-    """The user refused a change of a file. `reason` is the user's own words, or ""."""
+    """The user refused a change of the file `path`. `reason` is the user's own words, or ""."""
 
-    def __init__(self, message: str, hint: str, reason: str) -> None:
+    def __init__(self, message: str, hint: str, path: str, reason: str) -> None:
         super().__init__(message, hint)
+        self.path = path
         self.reason = reason
 
 

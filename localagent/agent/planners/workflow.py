@@ -144,6 +144,7 @@ def change(turn: Turn, named: Sequence[str], seconds: float) -> Generator[Event,
             if not error.reason:
                 raise
             reason = error.reason
+            named = list(dict.fromkeys([error.path, *named]))
         end += turn.ledger.waited - waited
         yield Step("refused", "searching again, with your words in the task")
         render = partial(turn.services.prompts.render, "workflow/refused", reason=reason)

@@ -153,7 +153,7 @@ def commit(turn: Turn, tool: str, changes: Sequence[Change]) -> Generator[Event,
             if decision.by == "user":
                 turn.refused.add((change.path, plain_sha256(decode(change.data).text)))
                 reason = "" if decision.reason == _NO else decision.reason
-                raise ChangeRefused(error.message, error.hint, reason)
+                raise ChangeRefused(error.message, error.hint, change.path, reason)
             raise error
     yield from write(turn, changes)
 
