@@ -116,8 +116,8 @@ def _variables() -> list[str]:
             name.startswith("PYTHON")
             and not _HARMLESS.fullmatch(name)
             and not (name == "PYTHONPATH" and os.path.abspath(value) == _FOLDER)  # noqa: PTH100
-            and not (name == "PYTHONWARNINGS" and "." not in value)
-        )  # "." names a module
+            and not (name == "PYTHONWARNINGS" and "." not in value)  # "." names a module
+        )
     ]
 
 

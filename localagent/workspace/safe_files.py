@@ -76,14 +76,7 @@ def open_below(root: Path, name: str) -> int:
 
     Raises OSError if a part of the path is a link.
     """
-    if not _DIR_FDS:
-        return os.open(f"{root}/{name}", _READ)
-    *folders, last = name.split("/")
-    folder = _descend(os.open(root, _FOLDER), folders)
-    try:
-        return os.open(last, _READ, dir_fd=folder)
-    finally:
-        os.close(folder)
+    return _open_entry(root, name, _READ)
 
 
 def read_below(root: Path, name: str, limit: int) -> bytes:
@@ -126,15 +119,7 @@ def write_below(root: Path, name: str, *, append: bool = False) -> int:
     The file is made, or emptied without `append`. Raises OSError if a part of the path is a link.
     """
     how = os.O_WRONLY | os.O_CREAT | _SAFE | getattr(os, "O_NONBLOCK", 0)
-    if not _DIR_FDS:
-        descriptor = os.open(f"{root}/{name}", how, 0o666)
-    else:
-        *folders, last = name.split("/")
-        folder = _descend(os.open(root, _FOLDER), folders)
-        try:
-            descriptor = os.open(last, how, 0o666, dir_fd=folder)
-        finally:
-            os.close(folder)
+    descriptor = _open_entry(root, name, how)
     try:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             raise OSError(errno.EINVAL, "not a regular file", name)
@@ -146,6 +131,18 @@ def write_below(root: Path, name: str, *, append: bool = False) -> int:
         os.close(descriptor)
         raise
     return descriptor
+
+
+def _open_entry(root: Path, name: str, flags: int) -> int:
+    """Open `name` below `root` without following links in its folders; `flags` are for `name`."""
+    if not _DIR_FDS:
+        return os.open(f"{root}/{name}", flags, 0o666)
+    *folders, last = name.split("/")
+    folder = _descend(os.open(root, _FOLDER), folders)
+    try:
+        return os.open(last, flags, 0o666, dir_fd=folder)
+    finally:
+        os.close(folder)
 
 
 def _descend(fd: int, parts: list[str]) -> int:

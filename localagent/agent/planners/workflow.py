@@ -105,8 +105,9 @@ class Workflow(PlannerDefaults):
 def _message(turn: Turn, result: Result) -> str:
     """The summary, and the changed lines, about which the user may ask next."""
     workspace = turn.services.workspace
-    texts = {path: text_of(workspace, path) for path in turn.changed}
-    diff = "".join(unified(path, turn.originals[path], text, 0) for path, text in texts.items())
+    diff = "".join(
+        unified(path, turn.originals[path], text_of(workspace, path), 0) for path in turn.changed
+    )
     if not diff:
         return result.summary
     lines = turn.services.redactor.redact(diff).splitlines()[: LOOP.shown_changes]
@@ -309,11 +310,11 @@ def _finish(
         outcome: Outcome = "answered" if is_docs(path) else "unverified"
         return Result(outcome, f"{changed}; there was no check to run", "", how)
     confirmed = yield from run_check(turn, check, probe=bool(turn.offline))
-    if confirmed.ok and turn.offline:
-        return Result("unverified", f"{changed}; {OFFLINE}", check, how)
-    if confirmed.ok and asks_for_test(turn.typed) and not any(is_test(c.path) for c in changes):
-        return Result("unverified", f"{changed}; {NO_TEST}", check, how)
     if confirmed.ok:
+        if turn.offline:
+            return Result("unverified", f"{changed}; {OFFLINE}", check, how)
+        if asks_for_test(turn.typed) and not any(is_test(change.path) for change in changes):
+            return Result("unverified", f"{changed}; {NO_TEST}", check, how)
         # A check that failed before passes because of the change, whatever lines were traced.
         passed_before = start is not None and start.ok
         if passed_before and is_untested(path, old, candidate.text, candidate.result):

@@ -27,6 +27,12 @@ _WORDS: dict[Outcome, tuple[str, str]] = {
     "interrupted": ("interrupted", "warn"),
     "error": ("not done", "bad"),
 }
+# Why a change is not verified, by what the planner's summary says.
+_REASONS = {
+    NO_TEST: "no test was added",
+    SILENT: "the check reports no passed test any more",
+    OFFLINE: OFFLINE,
+}
 _STRATEGIES = {
     "file": "writing the whole file",
     "idea": "writing the whole file from another idea",
@@ -130,14 +136,9 @@ def _draw_outcome(screen: Surface, event: TurnFinished, report: TurnReport) -> N
         passes = last is not None and last.ok
         missing = event.summary.partition(UNDEFINED)[2]
         why = "no test runs the change" if passes else "the check fails as it did before"
+        why = next((words for sign, words in _REASONS.items() if sign in event.summary), why)
         if passes and missing:
             why = f"it does not define {missing}"
-        elif passes and NO_TEST in event.summary:
-            why = "no test was added"
-        elif passes and SILENT in event.summary:
-            why = "the check reports no passed test any more"
-        elif OFFLINE in event.summary:
-            why = OFFLINE
         words = f"changed, but not verified: {why}"
     if event.outcome == "solved" and not event.changed:
         words = "the check passes already; nothing was changed"
