@@ -12,9 +12,16 @@ import os
 import select
 import signal
 
+from localagent.linux import syscalls
 from localagent.linux.procfs import NoRouteCounter
 from localagent.sandbox.launcher.socket_broker import BrokerPipes
-from localagent.sandbox.launcher.supervisor import LimitWatch, await_end, become, say
+from localagent.sandbox.launcher.supervisor import (
+    LimitWatch,
+    await_end,
+    become,
+    end_descendants,
+    say,
+)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -41,6 +48,7 @@ def serve(job: Job, status: int, filter_code: bytes) -> None:
     *words, line = job["argv"]  # the command itself may be one of the placeholders
     job["argv"] = [*(str(descriptors.get(word, word)) for word in words), line]
     pipes = BrokerPipes(job["private_mounts"])
+    syscalls.adopt_orphans()  # if bwrap is killed, its first process may outlive it
     child = os.fork()
     if child == 0:
         become(job, -1, pipes.enter)
@@ -54,6 +62,8 @@ def serve(job: Job, status: int, filter_code: bytes) -> None:
         os.waitpid(child, 0)
     if first is not None:
         first.end()
+    end_descendants(child)
+    if first is not None:
         say(status, f"N {first.counter.count()}")
     if broker is not None and broker.refused:
         say(status, f"S {broker.refused} of other programs")

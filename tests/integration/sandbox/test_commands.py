@@ -18,6 +18,7 @@ from sandbox_fixtures import NewSandbox
 
 from localagent.core.errors import SandboxError
 from localagent.sandbox.base import Command, CommandInput, CommandResult, Sandbox
+from localagent.sandbox.launcher.client import Launcher, base_job
 
 pytestmark = [
     pytest.mark.sandbox,
@@ -293,20 +294,47 @@ def test_the_death_of_the_agent_ends_its_commands(sandbox: Sandbox, project: Pat
     assert not alive(wait)
 
 
+def test_bwrap_killed_before_its_report_leaves_no_process() -> None:
+    wait = sleep()
+    command = Command("true", seconds=SOON)
+    job = base_job(command, {}, "/", [], count_processes=False) | {
+        "kind": "bubblewrap",
+        "private_mounts": [],
+        # In place of bwrap, at the moment between its first fork and its report.
+        "argv": ["/bin/sh", "-c", f"setsid {wait} & echo x; wait", "unused"],
+    }
+    seen: list[str] = []
+    ended = Launcher().run(job, command, seen.append, lambda: bool(seen))
+    assert ended.cancelled
+    assert not alive(wait)
+
+
 def package() -> dict[str, str]:
     return {"PYTHONPATH": str(Path(__file__).resolve().parents[3])}
 
 
-def alive(arguments: str) -> bool:
-    """Whether any process of the machine has this command line."""
-    wanted = arguments.replace(" ", "\0").encode() + b"\0"
+def alive(arguments: str) -> list[str]:
+    """Return the processes of the machine with this command line, each with its ancestors."""
+    line = arguments.replace(" ", "\0").encode() + b"\0"
+    found = []
     for path in Path("/proc").glob("[0-9]*/cmdline"):
         try:
-            if path.read_bytes() == wanted:
-                return True
+            if path.read_bytes() == line:
+                found.append(ancestry(path.parent))
         except OSError:
             continue
-    return False
+    return found
+
+
+def ancestry(process: Path) -> str:
+    """Describe a process and its ancestors: number, state, and the end of the command line."""
+    described = []
+    while process.name != "0":
+        fields = Path(process, "stat").read_text().rpartition(") ")[2].split()
+        words = Path(process, "cmdline").read_bytes().replace(b"\0", b" ")[-60:]
+        described.append(f"{process.name} {fields[0]} {words.decode(errors='replace')}")
+        process = Path("/proc", fields[1])
+    return " < ".join(described)
 
 
 def test_a_command_reads_what_is_written_while_it_runs(sandbox: Sandbox, project: Path) -> None:
