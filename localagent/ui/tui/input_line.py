@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
+from prompt_toolkit.application import get_app
 from prompt_toolkit.buffer import Buffer
 from prompt_toolkit.completion import CompleteEvent, Completer, Completion, ThreadedCompleter
 from prompt_toolkit.document import Document
@@ -70,6 +71,8 @@ class InputLine:
         if text.strip():
             self.history.append_string(text)
         self.buffer.reset()
+        if get_app().is_running:
+            self.buffer.load_history_if_not_yet_loaded()  # Up may come before the next redraw
         return text
 
 
