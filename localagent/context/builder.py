@@ -17,25 +17,24 @@ from math import sqrt
 
 from localagent.code.file_kinds import is_docs, is_test
 from localagent.code.symbols import Symbol
-from localagent.context.excerpt import Count, Span, excerpt, merge_spans, render
+from localagent.context.excerpt import Count, Lines, Span, excerpt, merge_spans, render
 from localagent.context.limits import CONTEXT
+from localagent.context.summary_match import SummaryMatch
 from localagent.core.errors import OutsideWorkspace
 from localagent.edits.textfile import decode, is_binary, sha256
 from localagent.index.base import Index, Passage
-from localagent.index.digest import chunks
+from localagent.index.digest import LONGEST
 from localagent.workspace.workspace import Workspace
 
 Record = Callable[[str, str], None]
 """Receives the path and the SHA-256 of each file that a prompt contains in whole or in part."""
-
-Lines = Callable[[str], Sequence[str]]
-"""Returns the lines of a file."""
 
 Symbols = Callable[[str], Sequence[Symbol]]
 """Returns the definitions of a file."""
 
 _NAME = re.compile(r"[^\W\d]\w+")
 _IMPORT = re.compile(r"(?:import|from|use|using|require|#\s*include)\b")
+_USED = "code that matches your words uses it"
 _OPEN, _CLOSE = "([{", ")]}"
 
 
@@ -98,7 +97,10 @@ def gather(
 ) -> Gathered:
     """Choose code that answers `query`, in at most `budget` tokens; `named` files come first."""
     digests: dict[str, str] = {}
-    passages = index.passages(query, CONTEXT.passages)
+    lines = cache(lambda path: text_of(workspace, path, digests.__setitem__).splitlines())
+    found = index.passages(query, CONTEXT.passages)
+    summaries = SummaryMatch(query, found, lines)
+    passages = summaries.ranked(found)
     # cached, because the index reads and parses the file at each call
     symbols = cache(index.symbols)
     excerpts = _excerpts_of(
@@ -112,17 +114,16 @@ def gather(
     )
     map_budget = int(budget * CONTEXT.map_share)
     left = budget - sum(one.tokens for one in excerpts) - map_budget
-    lines = cache(lambda path: text_of(workspace, path, digests.__setitem__).splitlines())
-    best = max((passage.score for passage in passages), default=0.0)
-    weak = {(p.path, p.line): p.score for p in passages if p.score < best * CONTEXT.relevance_floor}
+    strong = _strong(found) | _strong(passages)
+    weak = {(p.path, p.line): p.score for p in passages if (p.path, p.line) not in strong}
     others = [
         p
-        for p in with_used_definitions(passages, lines, symbols)
+        for p in with_used_definitions(passages, lines, index.definitions, summaries.score)
         if p.path not in named and p.score > weak.get((p.path, p.line), 0.0)  # or a used definition
     ]
     enough = int(budget * CONTEXT.enough_share)
     files = _fill(others, lines, symbols, count, left, enough)
-    reasons = {passage.path: "; ".join(passage.reasons) for passage in passages}
+    reasons = {passage.path: "; ".join(passage.reasons) for passage in [*others, *passages]}
     excerpts += [
         CodeExcerpt(path, tuple(file.spans), file.text, file.tokens, reasons[path])
         for path, file in files.items()
@@ -138,6 +139,12 @@ def gather(
             text_of(workspace, path, record)
     text = "\n".join(map_lines.values())
     return Gathered(tuple(excerpts), text, count(text) if text else 0)
+
+
+def _strong(passages: Sequence[Passage]) -> set[tuple[str, int]]:
+    """The path and line of each passage whose score is above the floor of relevance."""
+    best = max((passage.score for passage in passages), default=0.0)
+    return {(p.path, p.line) for p in passages if p.score >= best * CONTEXT.relevance_floor}
 
 
 def text_of(workspace: Workspace, path: str, record: Record | None = None) -> str:
@@ -259,24 +266,29 @@ def _map_lines(
 
 
 def with_used_definitions(
-    passages: Sequence[Passage], lines: Lines, symbols: Symbols
+    passages: Sequence[Passage],
+    lines: Lines,
+    definitions: Callable[[str], Sequence[Symbol]],
+    score: Callable[[Passage], float],
 ) -> list[Passage]:
     """Add or raise the definitions that the best passages use; the result is sorted, best first.
 
-    A fix often belongs one call away from the code that matches the query. Only definitions in the
-    passages' files are used.
+    The answer is often one call away from the code that matches the question. `definitions` finds
+    definitions by name; `score` is that of a passage which the index did not find.
     """
     result = {(p.path, p.line): p for p in passages}
-    definitions = _by_name(dict.fromkeys(p.path for p in passages), lines, symbols)
+    starts = {(p.path, p.name): p for p in sorted(passages, key=lambda p: -p.line)}
     best = (passages[0].score if passages else 0.0) or 1.0
     gains: dict[tuple[str, int], float] = defaultdict(float)
     for rank, user in enumerate(passages[: CONTEXT.using_passages]):
         text = "\n".join(lines(user.path)[user.line - 1 : user.end_line])
         weight = CONTEXT.used_score * user.score / best * CONTEXT.using_decay**rank
-        for name in set(_NAME.findall(text)):
-            here = user.path, user.line
-            used = [d for d in definitions.get(name, ()) if (d.path, d.line) != here]
-            for definition in used:
+        for name in sorted(set(_NAME.findall(text))):
+            used = [d for d in definitions(name) if not is_test(d.path)]
+            for one in used if len(used) <= CONTEXT.same_names else ():
+                if (one.path, one.name) == (user.path, user.name):
+                    continue
+                definition = starts.get((one.path, one.name)) or _passage(one, score)
                 key = definition.path, definition.line
                 result.setdefault(key, definition)
                 gains[key] = max(gains[key], weight / sqrt(len(used)))
@@ -284,16 +296,12 @@ def with_used_definitions(
     return sorted(raised, key=lambda p: (is_test(p.path), -p.score))
 
 
-def _by_name(paths: Iterable[str], lines: Lines, symbols: Symbols) -> dict[str, list[Passage]]:
-    """The definitions of files as passages, by the last part of their names."""
-    result: dict[str, list[Passage]] = defaultdict(list)
-    sources = [path for path in paths if not is_test(path)]
-    for path in sources[: CONTEXT.definition_files]:
-        for chunk in chunks(symbols(path), len(lines(path))):
-            if chunk.name:
-                passage = Passage(path, chunk.name, chunk.line, chunk.end_line, 0.0)
-                result[chunk.name.rsplit(".", 1)[-1]].append(passage)
-    return result
+def _passage(symbol: Symbol, score: Callable[[Passage], float]) -> Passage:
+    """The first lines of a definition."""
+    most = LONGEST if symbol.is_callable else CONTEXT.class_lines
+    last = min(symbol.end_line, symbol.line + most - 1)
+    passage = Passage(symbol.path, symbol.name, symbol.line, last, 0.0, (_USED,))
+    return replace(passage, score=score(passage))
 
 
 def import_span(lines: Sequence[str]) -> Span | None:

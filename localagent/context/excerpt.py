@@ -25,6 +25,9 @@ from localagent.context.limits import CONTEXT
 Count = Callable[[str], int]
 """Counts the model's tokens in a text."""
 
+Lines = Callable[[str], Sequence[str]]
+"""Returns the lines of a file."""
+
 Span = tuple[int, int]
 """The first and the last line of a part of a file, from 1."""
 

@@ -37,10 +37,11 @@ class ContextLimits:
 
     # Definitions that the best passages use. Such definitions raised the hunks found from 65.3 % to
     # 70.3 %.
-    used_score: float = 0.3  # Score of a used definition; the best passage has the score 1
+    used_score: float = 0.6  # Score of a used definition; the index's best passage has 1
     using_passages: int = 6
     using_decay: float = 0.8  # Weight of each passage relative to the previous one
-    definition_files: int = 10
+    class_lines: int = 12  # Lines of a class that is used: its docstring and first attributes
+    same_names: int = 3  # A name with more definitions says little about which one is used
     import_lines: int = 200  # Lines from the start of a file that may contain its imports
     import_gap: int = 12  # Most lines between two imports of one group
 

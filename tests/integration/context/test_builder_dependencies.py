@@ -64,10 +64,12 @@ FILES = {
 
 
 def used(*passages: Passage) -> list[Passage]:
+    symbols = [symbol for path, text in FILES.items() for symbol in outline(path, text)]
     return with_used_definitions(
         passages,
         lambda path: FILES[path].splitlines(),
-        lambda path: outline(path, FILES[path]),
+        lambda name: [symbol for symbol in symbols if symbol.last == name],
+        lambda passage: 0.0,
     )
 
 
