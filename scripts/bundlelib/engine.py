@@ -44,8 +44,3 @@ def wheel(console: Console, runner: Runner) -> Path:
         kept = wheels.repack(made, folder, 0, TAG)
         made.unlink()
     return kept
-
-
-def locked_version() -> str:
-    """The version of llama-cpp-python in the lock."""
-    return llama.locked()[0]

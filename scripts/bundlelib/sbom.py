@@ -8,11 +8,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from setuplib import places, zig
+from setuplib import llama, places, zig
 from setuplib.console import SetupError
 from setuplib.process import Runner
 
-from bundlelib import engine
 from bundlelib.wheels import sha256
 
 _VALIDATE = """
@@ -79,14 +78,18 @@ def files(tree: Path) -> list[Json]:
 
 def llama_cpp() -> Json:
     """llama.cpp, whose source is part of llama-cpp-python's."""
-    version, target = engine.locked_version(), zig.TARGETS["x86_64"]
+    (version, sdist), target = llama.locked(), zig.TARGETS["x86_64"]
     return {
         "type": "library",
         "bom-ref": "llama.cpp",
         "name": "llama.cpp",
-        "version": version,  # of llama-cpp-python, which has it in its source
+        "version": version,
+        "hashes": [{"alg": "SHA-256", "content": sdist}],
         "licenses": [{"license": {"id": "MIT"}}],
-        "description": f"compiled for {target}, one plug-in for each level of processor",
+        "description": (
+            f"the copy in the source of llama-cpp-python {version}, with that number and hash; "
+            f"compiled for {target}, one plug-in for each level of processor"
+        ),
     }
 
 
