@@ -10,7 +10,7 @@ import re
 from keyword import iskeyword
 from typing import Literal
 
-Kind = Literal["answer", "edit", "unclear"]
+Kind = Literal["answer", "edit", "check", "nothing", "unclear"]
 
 _QUESTION = re.compile(
     r"^(what|why|how|where|when|who|which|whose|is|are|was|were|does|do|did|can|could|should|would"
@@ -33,6 +33,20 @@ _IMPERATIVE = re.compile(
 )
 _ASKS = re.compile(r"\?(\s|$)")  # "And 500? In one sentence."
 _POLITE = re.compile(r"^(please|could you|can you|would you|will you|i want you to)\b[\s,]*", re.I)
+_CHECK = re.compile(
+    r"(?:please )?(?:(?:re-?)?run|execute|start)"
+    r" (?:all )?(?:of )?(?:(?:the|my|our|your|its|this project's) )?"
+    r"(?:(?:unit|whole|full|entire|project's) )*(?:tests?|checks?|(?:test )?suite)"
+    r"(?: again| now| please)*[.!?]*"
+    r"|test (?:it|this|that|everything)(?: again| now| please)*[.!?]*"
+    r"|(?:do|are) (?:all )?(?:of )?(?:the )?tests (?:pass|passing|green)(?: again| now)?[?.]*",
+    re.I,
+)
+_NOTHING = re.compile(
+    r"(?:(?:ok|okay|thanks|thank you|thx|great|nice|cool|perfect|got it|alright|all right|well done"
+    r"|good job|nice work)\b(?: (?:a lot|again|so much|very much))?[\s,.!]*)+",
+    re.I,
+)
 
 _PLACE = re.compile(r"^In (?:a new file )?[^\s:]+: ")
 _NAME = re.compile(
@@ -93,10 +107,17 @@ def required_code(reason: str) -> str:
 
 
 def classify(prompt: str) -> Kind:
-    """Whether `prompt` asks for an answer or an edit; "unclear" if its words do not say."""
+    """Whether `prompt` asks for an answer or an edit; "unclear" if its words do not say.
+
+    "check" asks only to run the project's check, and "nothing" asks for nothing, as "thanks" does.
+    """
     text = prompt.strip()
     plain = _POLITE.sub("", text)
     polite = plain != text
+    if _CHECK.fullmatch(plain):
+        return "check"
+    if _NOTHING.fullmatch(text):
+        return "nothing"
     if _IMPERATIVE.match(plain):
         return "edit"
     if (_QUESTION.match(text) or text.endswith("?")) and not polite:

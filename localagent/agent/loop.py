@@ -1,8 +1,8 @@
 """The agent loop, which runs one turn from its request to its last event.
 
 A turn yields TurnStarted, then the events of its work, then exactly one TurnFinished. The work is
-that of a planner (`run_turn`), a command that the user entered (`run_command`), or the project's
-check (`run_project_check`). Only a planner asks a model.
+that of a planner (`run_turn`), a command that the user entered (`run_command`), the project's check
+(`run_project_check`), or none (`run_nothing`). Only a planner asks a model.
 
 A LocalAgentError ends the turn with that error's exit code. Any other exception is a bug in
 localagent and passes through.
@@ -44,6 +44,9 @@ from localagent.core.messages import ToolCall
 # 0: done and checked, or nothing needed a check; 1: not solved. Errors carry their own exit code.
 EXIT_CODES: dict[Outcome, int] = {"solved": 0, "answered": 0, "unverified": 1, "unsolved": 1}
 
+NOTHING = "nothing to do; send a task or a question, for example: fix the failing test"
+"""The answer to a request that asks for nothing."""
+
 _OUTCOMES: tuple[tuple[type[LocalAgentError], Outcome], ...] = (
     (RefusedError, "refused"),
     (BackendError, "failed"),
@@ -72,6 +75,11 @@ def run_project_check(turn: Turn, *, share: bool) -> Generator[Event, None, None
     RefusedError if a rule denies the check.
     """
     return _run(turn, _project_check(turn, share))
+
+
+def run_nothing(turn: Turn) -> Generator[Event, None, None]:
+    """Answer a request such as "thanks", which asks for nothing, with one sentence."""
+    return _run(turn, _nothing())
 
 
 def run_best(turn: Turn, best: BestChange) -> Generator[Event, None, None]:
@@ -109,6 +117,11 @@ def _run(turn: Turn, work: Work, *first: Event) -> Generator[Event, None, None]:
         completion_tokens=ledger.usage.completion_tokens,
         sources=list(result.sources),
     )
+
+
+def _nothing() -> Work:
+    yield from ()
+    return Result("answered", NOTHING)
 
 
 def _best(turn: Turn, best: BestChange) -> Work:

@@ -82,8 +82,8 @@ class AnswerOnly:
         if isinstance(event, MessageAdded) and event.role == "assistant":
             self._answer = event.content
         elif isinstance(event, TurnFinished):
-            text = self._answer if event.outcome == "answered" else event.summary
-            sys.stdout.write(clean(text or event.outcome) + "\n")
+            text = self._answer if event.outcome == "answered" else ""
+            sys.stdout.write(clean(text or event.summary or event.outcome) + "\n")
             sys.stdout.flush()
 
 

@@ -18,7 +18,14 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import chain
 
-from localagent.agent.loop import run_best, run_command, run_project_check, run_turn
+from localagent.agent.intent import classify
+from localagent.agent.loop import (
+    run_best,
+    run_command,
+    run_nothing,
+    run_project_check,
+    run_turn,
+)
 from localagent.agent.model_calls import redact_request
 from localagent.agent.planners.base import Planner
 from localagent.agent.planners.plan_mode import MakePlan
@@ -125,8 +132,21 @@ class Session:
         return self.talk.messages
 
     def run(self, prompt: str, typed: str = "") -> Iterator[Event]:
-        """Run one turn, which ends with TurnFinished; `typed` is as in `TurnRequest`."""
+        """Run one turn, which ends with TurnFinished; `typed` is as in `TurnRequest`.
+
+        "run the tests" runs the project's check, and "thanks" runs nothing; both ask no model.
+        """
+        kind = classify(prompt)
+        if kind == "check":
+            return self.run_check(prompt, share=True)
+        if kind == "nothing" and not self._asks_user():
+            return self._carried_out(prompt, run_nothing, "task")
         return self._carried_out(prompt, self._with_planner, "task", typed)
+
+    def _asks_user(self) -> bool:
+        """Whether the last message asks the user, so that "ok" is an answer."""
+        last = self.conversation[-1:]
+        return any(m.role == "assistant" and m.content.rstrip().endswith("?") for m in last)
 
     def run_command(self, line: str, *, share: bool = True) -> Iterator[Event]:
         """Run the user's command in the sandbox, as a turn without a model.
@@ -318,7 +338,11 @@ class Session:
     def compact(self) -> Generator[Event, None, bool]:
         """Compact the conversation now. Returns False if the conversation is too short."""
         planner = self.planner_for(self._planner_name())
-        tasks = [turn.at for turn in self.talk.turns if turn.kind not in ("command", "check")]
+        tasks = [
+            turn.at
+            for turn in self.talk.turns
+            if turn.kind not in ("command", "check") and turn.at < len(self.conversation)
+        ]
         shorter = planner.compact(self.services, self.conversation, tasks[-1] if tasks else 0)
         if shorter is None:
             return False

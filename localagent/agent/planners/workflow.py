@@ -220,10 +220,10 @@ def _problems(
 
 def _classify(turn: Turn) -> Generator[Event, None, str]:
     kind = classify(turn.typed)
-    if kind == "unclear" and turn.request.check and not turn.services.interactive:
-        kind = "edit"  # who asks a question in a script names no check for it
-    if kind != "unclear":
+    if kind in ("answer", "edit"):
         return kind
+    if turn.request.check and not turn.services.interactive:
+        return "edit"  # who asks a question in a script names no check for it
     yield Step("classify", "understanding the request")
     text = turn.services.prompts.render("workflow/classify", prompt=turn.typed.strip())
     return (yield from choose(turn, "classify", [Message("user", text)], ["answer", "edit"]))

@@ -22,6 +22,7 @@ from localagent.ui.chat.commands import COMMANDS
 from localagent.ui.chat.commands.command import SlashCommand, user_command
 from localagent.ui.chat.commands.plan import make_plan
 from localagent.ui.chat.commands.rules import add_rule, is_rule
+from localagent.ui.chat.commands.work import FIX_CHECK
 from localagent.ui.chat.interface import (
     Answer,
     CommandInfo,
@@ -155,7 +156,11 @@ class LiveChat:
                 yield from self._run_shell(text)
             elif is_rule(text):
                 yield from add_rule(self, text)
-            elif text and self.mode == "plan" and classify(text) == "edit":
+            elif text and (kind := classify(text)) == "check":
+                yield from self.follow(self.session.run(text))
+                if self.outcome == "unsolved" and not self._cancelled:
+                    yield Output("note", FIX_CHECK)
+            elif text and self.mode == "plan" and kind == "edit":
                 yield from make_plan(self, text)
             elif text:
                 yield from self.ask(text)

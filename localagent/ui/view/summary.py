@@ -71,9 +71,15 @@ def draw_summary(
 ) -> None:
     """Draw the summary of a turn.
 
-    `inside` a session, an answer, a check or a command without changes gets only its cost.
+    `inside` a session, an answer, a check or a command without changes gets only its cost, and a
+    request for nothing only its answer.
     """
-    answered = event.outcome == "answered" and not event.changed and report.answer_drawn
+    answered = event.outcome == "answered" and not event.changed
+    worked = report.answer_drawn or event.prompt_tokens or event.check or report.kind != "task"
+    if inside and answered and not worked:
+        screen.line(Text(clean(event.summary)))
+        return
+    answered = answered and report.answer_drawn
     ended = event.outcome in ("answered", "unsolved")
     check_only = report.kind == "check" and ended
     command_only = report.kind == "command" and ended and not event.changed
@@ -91,7 +97,10 @@ def draw_summary(
         return
     _draw_outcome(screen, event, report)
     rows = _facts(event, report, undo)
-    if report.kind != "command" and (step := next_step(event, inside=inside)):
+    step = "" if report.kind == "command" else next_step(event, inside=inside)
+    if check_only and event.outcome == "unsolved":
+        step = 'localagent run "fix the failing tests"'
+    if step:
         rows.append(("next", Text(step)))
     for row in labelled(rows):
         screen.line(row)

@@ -17,6 +17,9 @@ from localagent.ui.view.format import size
 if TYPE_CHECKING:
     from localagent.ui.chat.chat import LiveChat
 
+FIX_CHECK = "/check fix gives it to the model; Ctrl-O shows the whole output"
+"""The next step after a check that fails."""
+
 
 def _undo(chat: LiveChat, turn: str) -> Iterator[Item]:
     yield from chat.follow(chat.session.undo(turn or None))
@@ -139,7 +142,7 @@ def _check(chat: LiveChat, text: str) -> Iterator[Item]:
     if fix:
         yield from chat.ask(chat.session.services.prompts.text("chat/fix-check"))
     else:
-        yield Output("note", "/check fix gives it to the model; Ctrl-O shows the whole output")
+        yield Output("note", FIX_CHECK)
 
 
 def _sandbox(chat: LiveChat, text: str) -> Iterator[Item]:

@@ -14,10 +14,12 @@ from localagent.core.events import (
     MessageAdded,
     ModelRequested,
     Question,
+    TurnFinished,
     TurnStarted,
 )
 from localagent.core.paths import config_dir
 from localagent.history.sessions.replay import Difference
+from localagent.models.base import Profile
 from localagent.models.scripted import ScriptedReply
 from localagent.project.project import Project
 from localagent.session.replay import replay
@@ -110,6 +112,27 @@ def test_handed_to_the_model(talk: Callable, workspace_dir: Path, planner: str) 
     items = one.enter("/check fix")
     assert outcomes(items) == ["answered"]
     assert len(of(items, TurnStarted)) == 1
+
+
+@pytest.mark.parametrize("planner", ["workflow", "react"])
+def test_run_the_tests_runs_the_check_without_a_model(talk: Callable, planner: str) -> None:
+    one = talk(planner=planner)
+    items = one.enter("run the tests")
+    assert of(items, CheckFinished)[0].tests_failed == 1
+    assert outcomes(items) == ["unsolved"]
+    assert "/check fix" in of(items, Output)[-1].text
+    assert not of(items, ModelRequested)
+    assert "test_add" in one.chat.session.conversation[-1].content
+
+
+def test_thanks_ask_no_model_unless_they_are_an_answer(talk: Callable) -> None:
+    one = talk("Shall I add a test?", "```done\nadded none\n```", profile=Profile(planner="react"))
+    items = one.enter("thanks")
+    assert outcomes(items) == ["answered"]
+    assert not of(items, ModelRequested, MessageAdded)
+    assert "nothing to do" in of(items, TurnFinished)[0].summary
+    one.enter("What is tested?")
+    assert of(one.enter("ok"), ModelRequested)
 
 
 def test_it_is_gone_back_over_and_replayed(talk: Callable, workspace_dir: Path) -> None:

@@ -82,3 +82,13 @@ def test_a_command_that_changed_nothing_has_said_its_time() -> None:
     assert drawn(event, inside=True, answer_drawn=True) == ""
     checked = drawn(event, inside=True, answer_drawn=True, kind="check")
     assert checked == "  took 1.0 s\n"
+
+
+def test_a_request_for_nothing_gets_its_answer_only() -> None:
+    event = replace(END, outcome="answered", prompt_tokens=0, summary="nothing to do")
+    assert drawn(event, inside=True) == "nothing to do\n"
+
+
+def test_a_failing_check_from_the_command_line_names_the_repair() -> None:
+    text = drawn(replace(END, check="pytest"), kind="check")
+    assert 'next   localagent run "fix the failing tests"' in text
