@@ -11,7 +11,7 @@ from localagent.edits.textfile import sha256
 from localagent.egress import lock
 from localagent.history.audit.log import AuditLog, audit_dir
 from localagent.history.audit.prune import prune as prune_audit
-from localagent.history.checkpoints.undo import UndoResult, redo, undo, undo_from
+from localagent.history.checkpoints.undo import UndoResult, changed_from, redo, undo, undo_from
 from localagent.history.checkpoints.workspace_lock import WorkspaceLock
 from localagent.history.sessions import transcript
 from localagent.models.base import ModelInfo
@@ -56,6 +56,10 @@ class WorkspaceUndo:
     def redo(self, which: str | None = None, force: bool = False) -> UndoResult:
         """Redo the turn `which`. Arguments and errors are those of `checkpoints.undo.redo`."""
         return self._record("redo", redo(self._root, which, force=force, lock=self._lock))
+
+    def changed_from(self, turn: int) -> list[str]:
+        """The paths that `back_to` would restore."""
+        return changed_from(self._root, self._session, turn)
 
     def back_to(self, turn: int) -> list[UndoResult]:
         """Undo all turns of the session from `turn` on. Raises as `checkpoints.undo.undo_from`."""

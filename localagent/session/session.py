@@ -323,6 +323,14 @@ class Session:
         Returns the start of that turn. Raises UsageError if the turn is not in the conversation.
         Raises WorkspaceError, and restores nothing, if one of the files has changed since.
         """
+        start = self.start_of(turn)
+        done = self.undoing.back_to(start.turn)
+        rewound = Rewound(start.turn, [f"{each.session}:{each.turn}" for each in done])
+        yield from self._recorded(chain(self._opening(), [rewound]))
+        return start
+
+    def start_of(self, turn: int | None = None) -> TurnStart:
+        """The start of a turn in the conversation (default: the last turn). Raises UsageError."""
         turns = self.talk.turns
         if not turns:
             raise UsageError("no turn to go back to")
@@ -330,9 +338,6 @@ class Session:
         if start is None:
             known = ", ".join(str(t.turn) for t in turns)
             raise UsageError(f"cannot go back to turn {turn}", f"the possible turns are: {known}")
-        done = self.undoing.back_to(start.turn)
-        rewound = Rewound(start.turn, [f"{each.session}:{each.turn}" for each in done])
-        yield from self._recorded(chain(self._opening(), [rewound]))
         return start
 
     def compact(self) -> Generator[Event, None, bool]:

@@ -7,7 +7,14 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 
 from localagent.core.events import Answer, Question, TurnStarted
-from localagent.ui.chat.interface import CommandInfo, Completion, Item, Output, SessionStatus
+from localagent.ui.chat.interface import (
+    CommandInfo,
+    Completion,
+    Item,
+    Output,
+    RewindPreview,
+    SessionStatus,
+)
 
 STATUS = SessionStatus("toy", "cpu", "react", "ask", 0, 100, 0.0, 0, "none", False, "", "", 0.0)
 QUESTION = Question(1, "shell", "touch made.txt", "$ touch made.txt", "commands need your consent")
@@ -22,6 +29,8 @@ class FakeChat:
         self.steered: list[str] = []
         self.answers: list[Answer] = []
         self.results: list[str | None] = []
+        self.changed: tuple[str, ...] = ()
+        """The files that the last turn changed."""
         self.remembered: tuple[str, ...] = ("run touch made.txt",)
         self.cancelled = threading.Event()
         self.closed = False
@@ -60,6 +69,9 @@ class FakeChat:
 
     def cancel(self) -> None:
         self.cancelled.set()
+
+    def rewind_preview(self) -> RewindPreview:
+        return RewindPreview(self.turns, self.lines[-1], self.changed)
 
     def rewind(self) -> str:
         return self.lines.pop()

@@ -128,12 +128,7 @@ def undo_from(
     `session` is a full id. If one of the turns cannot be undone, none is. Raises the same errors as
     `undo`.
     """
-    line = list(lineage(session))
-    later = [
-        one
-        for one in _turns(root, sessions or sessions_dir())
-        if one.live and one.log.turn >= turn and any(_from(one, each) for each in line)
-    ]
+    later = _turns_from(root, session, turn, sessions or sessions_dir())
     if not later:
         return []
     with _locked(root, "undo", lock) as held:
@@ -147,6 +142,22 @@ def undo_from(
                 redo(root, f"{each.session}:{each.turn}", sessions=sessions, lock=mine)
             raise
     return done
+
+
+def changed_from(root: Path, session: str, turn: int) -> list[str]:
+    """The paths that `undo_from` would restore, in order."""
+    turns = _turns_from(root, session, turn, sessions_dir())
+    return sorted({path for one in turns for path in one.live})
+
+
+def _turns_from(root: Path, session: str, turn: int, sessions: Path) -> list[_Turn]:
+    """The turns of a session from `turn` on that have changes in effect in `root`."""
+    line = list(lineage(session))
+    return [
+        one
+        for one in _turns(root, sessions)
+        if one.live and one.log.turn >= turn and any(_from(one, each) for each in line)
+    ]
 
 
 def _run(

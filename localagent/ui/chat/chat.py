@@ -31,6 +31,7 @@ from localagent.ui.chat.interface import (
     Item,
     Output,
     PickerChoice,
+    RewindPreview,
     SessionStatus,
     UIRequest,
     UIRequestKind,
@@ -275,6 +276,11 @@ class LiveChat:
         if self._running.locked():
             self._cancelled = True
             self.session.cancel()
+
+    def rewind_preview(self) -> RewindPreview:
+        start = self.session.start_of()
+        files = self.session.undoing.changed_from(start.turn)
+        return RewindPreview(start.turn, start.prompt, tuple(files))
 
     def rewind(self, turn: int | None = None) -> str:
         if not self._running.acquire(blocking=False):

@@ -24,16 +24,20 @@ from localagent.core.events import MODES, Answer, Event, Mode
 from localagent.ui.chat.output import Output
 
 __all__ = ["MODES", "Answer", "Chat", "CommandInfo", "Completion", "Item", "Mode", "PickerChoice"]
-__all__ += ["Output", "SessionStatus", "UIRequest", "UIRequestKind"]
+__all__ += ["Output", "RewindPreview", "SessionStatus", "UIRequest", "UIRequestKind"]
 
 
 @dataclass(frozen=True, slots=True)
 class PickerChoice:
-    """A choice of a picker. `value` is the answer; `text` and `detail` are shown to the user."""
+    """A choice of a picker. `value` is the answer; `text` and `detail` are shown to the user.
+
+    The letter `key`, if any, picks the choice at once.
+    """
 
     value: str
     text: str
     detail: str = ""
+    key: str = ""
 
 
 UIRequestKind = Literal["quit", "clear", "theme", "keys", "edit", "pick", "draft"]
@@ -127,6 +131,15 @@ class SessionStatus:
     """Ports of this machine that commands may connect to."""
 
 
+@dataclass(frozen=True, slots=True)
+class RewindPreview:
+    """The turn that `Chat.rewind` goes back over, and the files that it restores."""
+
+    turn: int
+    prompt: str
+    files: tuple[str, ...]
+
+
 class Chat(Protocol):
     """One interactive session. The module's docstring explains threads."""
 
@@ -169,6 +182,9 @@ class Chat(Protocol):
 
     def cancel(self) -> None:
         """Stop the running turn; the session, its conversation and waiting lines stay."""
+
+    def rewind_preview(self) -> RewindPreview:
+        """What `rewind` would do with the last turn. Raises UsageError if there is no turn."""
 
     def rewind(self, turn: int | None = None) -> str:
         """Go back to before a turn (None: the last), and return its prompt for editing.

@@ -92,7 +92,8 @@ class Picker:
         for number, choice in enumerate(visible, first):
             picked = number == self.at
             row = Text(f"  {sign if picked else ' '} ", style="accent.strong")
-            row.append(one_line(choice.text, 100), style="accent.strong" if picked else "")
+            key = f"{choice.key}  " if choice.key else ""
+            row.append(key + one_line(choice.text, 100), style="accent.strong" if picked else "")
             if choice.detail:
                 room = " " * (min(column, _MAX_COLUMN) + 6 - row.cell_len)
                 row.append(f"{room}{one_line(choice.detail, 100)}", style="faint")
@@ -165,6 +166,7 @@ class Dialogs:
                 keys.add("escape")(self._no)
                 keys.add("c-c")(lambda _: self._host.stop_agent())
             case "picker":
+                keys.add("<any>")(self._pick_by_key)
                 for name, by in _MOVES:
                     keys.add(name)(partial(self._move, by))
                 keys.add("enter")(lambda _: self._pick(True))
@@ -266,6 +268,14 @@ class Dialogs:
     def _move(self, by: int, _event: KeyPressEvent) -> None:
         if self.picker is not None:
             self.picker.move(by)
+
+    def _pick_by_key(self, event: KeyPressEvent) -> None:
+        choices = self.picker.request.choices if self.picker is not None else ()
+        for at, choice in enumerate(choices):
+            if self.picker is not None and choice.key and choice.key == event.data.lower():
+                self.picker.at = at
+                self._pick(True)
+                return
 
     def _pick(self, taken: bool) -> None:
         picker, self.picker = self.picker, None

@@ -15,9 +15,10 @@ from rich.text import Text
 
 from localagent.core.errors import ConfigError, LocalAgentError
 from localagent.ui.chat.aliases import QUIT_LINES
-from localagent.ui.chat.interface import Chat, Output
+from localagent.ui.chat.interface import Chat, Output, PickerChoice, RewindPreview, UIRequest
 from localagent.ui.tui.agent_thread import LongOutput
 from localagent.ui.view.items import draw_prompt
+from localagent.ui.view.sanitize import one_line
 from localagent.ui.view.search_view import SearchLog
 
 if TYPE_CHECKING:
@@ -27,6 +28,12 @@ AGAIN_SECONDS = 2.0
 """Seconds in which a second Ctrl-C leaves the session."""
 
 _MAX_EXPANDED = 2000  # lines
+_MAX_FILES = 10  # in the question whether to go back
+_MAX_PROMPT = 60  # characters of a turn's prompt in that question
+_BACK = (
+    PickerChoice("back", "yes, go back", "/redo brings the changes again", key="y"),
+    PickerChoice("stay", "no", key="n"),
+)
 
 KeyTable = Mapping[str, tuple[tuple[str, ...], ...]]
 """The key sequences of each action; each sequence alone triggers the action."""
@@ -52,7 +59,9 @@ ACTIONS: dict[str, KeyAction] = {
     "stop": KeyAction(("c-c",), "stop the model, or put the draft aside; twice to leave"),
     "leave": KeyAction(("c-d",), "leave, if the line is empty", True),
     "mode": KeyAction(("s-tab",), "the next mode: plan, ask, auto-edit, auto"),
-    "back": KeyAction(("escape escape",), "edit the last message, with files restored", True),
+    "back": KeyAction(
+        ("escape escape",), "edit the last message; asks before files are restored", True
+    ),
     "expand": KeyAction(("c-o",), "show the last output in full; again for earlier ones"),
     "editor": KeyAction(("c-x c-e",), "write in your editor ($VISUAL, $EDITOR)", True),
     "search": KeyAction(("c-r",), "search your earlier input"),
@@ -264,18 +273,36 @@ class InputKeys:
                 self._tui.note = error.message
 
     def _back(self, _event: KeyPressEvent) -> None:
-        """Undo the last turn, and put its prompt back into the input line."""
+        """Undo the last turn, and put its prompt back into the input line.
+
+        If that restores files, the user is asked first.
+        """
         tui = self._tui
         if tui.agent.busy or tui.agent.chat is None:
             self.stop()
             return
 
         def rewind(chat: Chat) -> None:
+            preview = chat.rewind_preview()
+            if preview.files and not self._may_restore(preview):
+                tui.draw(Output("note", "stayed; nothing was restored"))
+                return
             prompt = chat.rewind()
             tui.draw(Output("note", "back to before this message; its changes are undone"))
             tui.post(lambda: self._line.insert(prompt))
 
         tui.agent.call(rewind)
+
+    def _may_restore(self, preview: RewindPreview) -> bool:
+        """Ask whether files may be restored; called in the agent thread."""
+        names = ", ".join(preview.files[:_MAX_FILES])
+        more = len(preview.files) - _MAX_FILES
+        names += f" and {more} more" if more > 0 else ""
+        prompt = one_line(preview.prompt, _MAX_PROMPT)
+        text = f"turn {preview.turn} ({prompt}) changed {names}"
+        self._tui.draw(Output("text", text))
+        title = f"Go back to before turn {preview.turn}, and restore these files?"
+        return self._tui.front_end.resolve(UIRequest(0, "pick", "", title, _BACK)) == "back"
 
     def _expand(self, _event: KeyPressEvent) -> None:
         """Print the last output in full; if called again, print the output before it."""

@@ -185,7 +185,7 @@ class _LineSession:
                 draw_output(self._screen, Output("note", "only at a terminal with a screen"))
 
     def _pick(self, request: UIRequest) -> str | None:
-        """Return the choice whose number the user enters; None for other input or no user."""
+        """Return the choice whose number or key the user enters; None without such input."""
         if request.title:
             draw_output(self._screen, Output("text", request.title))
         for number, choice in enumerate(request.choices, 1):
@@ -195,6 +195,9 @@ class _LineSession:
             return None
         self._screen.ask("number (Enter: none): ")
         reply = sys.stdin.readline().strip()
+        for choice in request.choices:
+            if choice.key and choice.key == reply.lower():
+                return choice.value
         if not reply.isdigit() or not 0 < int(reply) <= len(request.choices):
             return None
         return request.choices[int(reply) - 1].value

@@ -28,7 +28,7 @@ from localagent.history.sessions.transcript import read, session_ids
 from localagent.models.scripted import ScriptedReply
 from localagent.project.project import Project
 from localagent.session import recorders, replay
-from localagent.ui.chat.interface import Item, Output, UIRequest
+from localagent.ui.chat.interface import Item, Output, RewindPreview, UIRequest
 from tests.doubles.talk import of, outcomes
 
 ANSWER = "It adds two numbers."
@@ -295,6 +295,7 @@ def test_rewind_gives_back_files_conversation_and_the_message(
     talk: Callable, workspace_dir: Path
 ) -> None:
     one = changed_twice(talk, ANSWER)
+    assert one.chat.rewind_preview() == RewindPreview(2, "Change new.py.", ("new.py",))
     assert one.chat.rewind() == "Change new.py."
     assert (workspace_dir / "new.py").read_text() == "x = 1\n"
     one.enter(QUESTION)

@@ -440,6 +440,9 @@ def test_going_back_to_edit_the_last_message(
     terminal.until("took")
     assert (workspace_dir / "calc.py").read_text() != before
     terminal.keys("Escape", "Escape")
+    terminal.until("turn 1 (fix add in calc.py) changed calc.py")
+    terminal.until("yes, go back")
+    terminal.keys("y")
     terminal.until("back to before this message")
     terminal.until("> fix add in calc.py\n ask mode", gone="working")
     golden("back", terminal)

@@ -362,6 +362,25 @@ def test_esc_esc_goes_back_to_the_last_message(session: Open) -> None:
     session(FakeChat()).run(steps)
 
 
+@pytest.mark.parametrize(("key", "back"), [("y", True), ("n", False), ("\x1b", False)])
+def test_esc_esc_asks_before_it_restores_files(session: Open, key: str, back: bool) -> None:
+    def steps(user: MemorySession) -> None:
+        user.open()
+        user.type("fix it\r")
+        user.see("you said fix it")
+        user.open()
+        user.type("\x1b\x1b")
+        user.until(lambda: user.tui.dialogs.picker is not None)
+        user.see("turn 1 (fix it) changed a.py, b.py")
+        user.type(key)
+        user.see("back to before this message" if back else "nothing was restored")
+
+    one = session(FakeChat())
+    one.chat.changed = ("a.py", "b.py")
+    one.run(steps)
+    assert one.chat.lines == ([] if back else ["fix it"])
+
+
 def test_shift_tab_changes_the_mode(session: Open) -> None:
     def steps(user: MemorySession) -> None:
         user.open()
