@@ -16,7 +16,7 @@ from localagent.agent.limits import LOOP
 from localagent.agent.model_calls import ask
 from localagent.agent.planners.answer_prompt import build_prompt, opening
 from localagent.agent.planners.base import PlannerDefaults, Result
-from localagent.agent.repair.localize import paths_in_task
+from localagent.agent.repair.localize import missing_files, paths_in_task
 from localagent.agent.turn import Services, Turn
 from localagent.context.builder import text_of
 from localagent.core.events import Event, PlanChanged, PlanStep, Step
@@ -156,6 +156,7 @@ class MakePlan(PlannerDefaults):
         yield Step("search", "looking for what the task is about")
         services = turn.services
         named = paths_in_task(turn.typed, services.workspace, services.files())
+        yield from missing_files(turn, named)
         task = services.prompts.render("plan/plan", task=turn.prompt.strip())
         prompt = yield from build_prompt(turn, named, task, LOOP.plan_tokens)
         yield from turn.drain_rule_warnings()

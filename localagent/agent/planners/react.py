@@ -29,7 +29,7 @@ from localagent.agent.model_calls import Reply, ask
 from localagent.agent.planners.base import Result
 from localagent.agent.planners.repair_call import repair_call
 from localagent.agent.repair.false_passes import is_untested
-from localagent.agent.repair.localize import paths_in_task
+from localagent.agent.repair.localize import missing_files, paths_in_task
 from localagent.agent.tool_calls import dispatch
 from localagent.agent.tool_calls.parse import action_grammar, parse_actions
 from localagent.agent.tool_calls.schemas import call_grammar, tool_schemas
@@ -128,6 +128,7 @@ class React:
         """Carry out tool calls until `done` is accepted or a limit is reached."""
         services = turn.services
         named = paths_in_task(turn.typed, services.workspace, services.files())
+        yield from missing_files(turn, named)
         turn.task_paths = frozenset(p for p in named if not is_test(p))
         start = None
         question = classify(turn.typed) == "answer"

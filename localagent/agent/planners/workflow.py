@@ -48,6 +48,7 @@ from localagent.agent.repair.candidates import Board, Candidate, most_pass
 from localagent.agent.repair.false_passes import is_untested, undefined_name
 from localagent.agent.repair.file_searches import keep_best, search_files
 from localagent.agent.repair.localize import (
+    missing_files,
     names_source,
     paths_in_task,
     suspects,
@@ -89,6 +90,7 @@ class Workflow(PlannerDefaults):
         """Carry out one turn; the turn's summary becomes the assistant's message."""
         services = turn.services
         named = paths_in_task(turn.typed, services.workspace, services.files())
+        yield from missing_files(turn, named)
         kind = "edit" if turn.request.is_step else (yield from _classify(turn))
         if kind == "answer":
             if logs := log_paths(turn):

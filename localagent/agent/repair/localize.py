@@ -28,13 +28,16 @@ from localagent.code.languages import language_of
 from localagent.code.tracebacks import frames
 from localagent.context.builder import text_of
 from localagent.core.errors import EditError
-from localagent.core.events import Event
+from localagent.core.events import Event, Warned
 from localagent.edits.python_definitions import PythonDefinition, definitions
 from localagent.workspace.workspace import Workspace
 
 # A path as people write it: a name with a suffix, after any number of folders.
 _PATH = re.compile(
     r"(?<![\w/.:~-])((?:~|\.{1,2}|[\w@+.-]+)?(?:/[\w@+.~-]+)*/?[\w@+~-]*\.\w{1,8})\b(?!\()"
+)
+_CREATES = re.compile(
+    r"\b(create|write|new|generate|save|extract|split|move|rename|called|named|into|export)\b", re.I
 )
 _SETTINGS = (".cfg", ".ini", ".conf", ".env", ".properties", ".proto", ".tf")
 _QUOTED = re.compile(r"`([^`\n]+)`|\"([^\"\n]+)\"|'([^'\n]+)'")
@@ -66,6 +69,14 @@ def paths_in_task(prompt: str, workspace: Workspace, files: Sequence[str]) -> li
         if path != ".":
             paths[path] = None
     return list(paths)
+
+
+def missing_files(turn: Turn, named: Sequence[str]) -> Iterator[Warned]:
+    """A warning about the paths in `named` that do not exist; none if the task creates a file."""
+    workspace = turn.services.workspace
+    missing = [path for path in named if not workspace.exists(path)]
+    if missing and not turn.request.is_step and not _CREATES.search(turn.typed):
+        yield Warned(f"there is no file {', '.join(missing)}")
 
 
 def _path_like(prompt: str, spaced: Sequence[str]) -> Iterator[str]:

@@ -8,6 +8,7 @@ import pytest
 
 from localagent.agent.checks.runner import CheckResult, TestResult
 from localagent.agent.repair.localize import (
+    missing_files,
     names_source,
     paths_in_task,
     sources_to_trace,
@@ -39,6 +40,21 @@ def shop(tmp_path: Path) -> Path:
 def failed(**more: object) -> CheckResult:
     test = TestResult("tests/test_cart.py::test_total", "failed", "assert 1 == 2", **more)  # type: ignore[arg-type]
     return CheckResult("pytest", False, 1, False, 0.1, "", (test,), 0, 1)
+
+
+@pytest.mark.parametrize(
+    ("prompt", "texts"),
+    [
+        ("Fix cart.py and nope.py, then lib/no.py", ["there is no file nope.py, lib/no.py"]),
+        ("What does nope.py do?", ["there is no file nope.py"]),
+        ("Fix cart.py and shop/tax.py", []),
+        ("Create shop/new.py", []),
+    ],
+)
+def test_every_missing_file_is_said(shop: Path, prompt: str, texts: list[str]) -> None:
+    turn = scripted_turn(shop, prompt)
+    named = paths_in_task(prompt, turn.services.workspace, sorted(FILES))
+    assert [event.text for event in missing_files(turn, named)] == texts
 
 
 @pytest.mark.parametrize(
