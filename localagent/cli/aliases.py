@@ -36,7 +36,7 @@ _COMMANDS: dict[str, str] = {
     **dict.fromkeys(("resume", "continue"), "localagent --continue, or --resume ID"),
     **dict.fromkeys(("history", "ls"), "localagent sessions list shows the recorded sessions"),
     **dict.fromkeys(
-        ("cost", "usage", "stats"), "nothing is billed; /context in a session counts the tokens"
+        ("cost", "usage", "stats"), "nothing is billed; /cost in a session counts its tokens"
     ),
     **dict.fromkeys(("install", "pull", "download"), "localagent models fetch gets the model"),
     **dict.fromkeys(("setup", "status", "info"), "localagent doctor shows what this machine has"),

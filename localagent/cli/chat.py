@@ -88,6 +88,10 @@ def execute(args: argparse.Namespace) -> int:
     if args.chat_continue and args.chat_resume is not None:
         raise UsageError("--continue and --resume cannot be combined", "use only one of them")
     _find_session(args, folder)
+    if args.chat_model and not args.chat_scripted:
+        from localagent.models.catalog import lock
+
+        lock.load().entry(args.chat_model)  # raises UsageError before anything is drawn
     from localagent.ui.view.screen import can_redraw
 
     if can_redraw() and not args.chat_plain:

@@ -43,6 +43,7 @@ from localagent.models.base import (
     TokenizedPrompt,
     only,
 )
+from localagent.models.catalog.lock import unknown_model
 from localagent.models.llamacpp.hardware import available_memory, gigabytes
 
 MAIN = "main"
@@ -110,10 +111,7 @@ class Router:
     def known(self, model_id: str) -> ModelInfo:
         """Return the identity of a model. Raises UsageError for an id that is not in the lock."""
         if model_id not in self._catalog:
-            raise UsageError(
-                f"no model is called {model_id!r} in models.lock",
-                f"known are: {', '.join(self._catalog)}",
-            )
+            raise unknown_model(model_id, list(self._catalog))
         return self._catalog[model_id].info
 
     @property

@@ -7,6 +7,7 @@ profile, never other bytes. The fields below are the keys of the file; docs/mode
 
 from __future__ import annotations
 
+import difflib
 import hashlib
 import re
 import tomllib
@@ -240,8 +241,16 @@ class Lock:
         for entry in self.entries:
             if entry.id == wanted:
                 return entry
-        known = ", ".join(entry.id for entry in self.entries)
-        raise UsageError(f"no model is called {wanted!r} in models.lock", f"known are: {known}")
+        raise unknown_model(wanted, [entry.id for entry in self.entries])
+
+
+def unknown_model(model_id: str, known: Sequence[str]) -> UsageError:
+    """The error for an id that is not in the lock; its hint names the nearest ids."""
+    near = difflib.get_close_matches(model_id, known, 3)
+    near = near or [each for each in known if model_id.lower() in each.lower()]
+    meant = f"did you mean {' or '.join(near[:3])}? " if near else ""
+    message = f"no model is called {model_id!r} in models.lock"
+    return UsageError(message, f"{meant}known are: {', '.join(known)}")
 
 
 def shipped_path() -> Path:

@@ -5,7 +5,7 @@ from __future__ import annotations
 ALIASES: dict[str, str] = {
     **dict.fromkeys(("exit", "q", "bye", "logout"), "quit"),
     **dict.fromkeys(("new", "reset"), "clear"),
-    **dict.fromkeys(("cost", "usage", "tokens", "stats"), "context"),
+    **dict.fromkeys(("usage", "tokens", "stats"), "cost"),
     **dict.fromkeys(("settings", "config-show"), "config"),
     "test": "check",
     **dict.fromkeys(("themes", "color"), "theme"),

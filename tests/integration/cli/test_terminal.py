@@ -137,3 +137,11 @@ def test_what_is_ignored_on_purpose_stays_ignored(command: list[str], workspace_
         signal.signal(signal.SIGHUP, before)
     # Both signals came; had the first counted, the second would have left without this event.
     assert last["outcome"] == "interrupted"
+
+
+def test_an_unknown_model_is_said_before_the_session_is_drawn(workspace_dir: Path) -> None:
+    start = [sys.executable, "-m", "localagent", "--model", "qwen2.5-coder-1.5b-instrukt"]
+    with at_terminal(start, workspace_dir) as terminal:
+        assert terminal.rest() == 2
+    assert "did you mean qwen2.5-coder-1.5b-instruct" in terminal.shown
+    assert "Shift-Tab" not in terminal.shown

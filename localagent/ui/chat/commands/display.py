@@ -1,4 +1,4 @@
-"""Slash commands for the front end, and `/context`, which shows what fills the model's window."""
+"""Slash commands for the front end; `/context` shows the model's window, `/cost` its use."""
 
 from __future__ import annotations
 
@@ -8,9 +8,12 @@ from typing import TYPE_CHECKING
 from localagent.agent.limits import LOOP
 from localagent.agent.repair.localize import paths_in_task
 from localagent.context.builder import gather
+from localagent.core.events import ModelReplied, TurnStarted
+from localagent.history.sessions import transcript
 from localagent.ui.chat.commands.command import SlashCommand, nothing_after
 from localagent.ui.chat.interface import Item, PickerChoice
 from localagent.ui.chat.output import Output
+from localagent.ui.view.format import duration
 from localagent.ui.view.theme import NAMES
 
 if TYPE_CHECKING:
@@ -62,6 +65,27 @@ def _code_for(chat: LiveChat, question: str) -> Iterator[Item]:
     yield Output("table", title=title, head=("tokens", "code", "why"), rows=rows)
 
 
+def _cost(chat: LiveChat, text: str) -> Iterator[Item]:
+    nothing_after("cost", text)
+    events = transcript.read(chat.session.id).events if chat.session.turns else ()
+    replies = [event for event in events if isinstance(event, ModelReplied)]
+    turns = sum(isinstance(event, TurnStarted) for event in events)
+    read = sum(reply.prompt_tokens - reply.reused_tokens for reply in replies)
+    reused = sum(reply.reused_tokens for reply in replies)
+    written = sum(reply.completion_tokens for reply in replies)
+    # Replies of other streams are written during the reply of stream 0.
+    alone = [reply for reply in replies if reply.stream == 0]
+    seconds = sum(reply.prefill_seconds + reply.decode_seconds for reply in alone)
+    rows = (
+        ("turns", f"{turns:,}"),
+        ("tokens read", f"{read:,}, and {reused:,} reused"),
+        ("tokens written", f"{written:,}"),
+        ("model time", duration(seconds)),
+        ("cost", "nothing: the models run locally"),
+    )
+    yield Output("table", rows=rows)
+
+
 def _help(chat: LiveChat, text: str) -> Iterator[Item]:
     name = text.removeprefix("/")
     commands = [chat.command(name).info] if name else chat.commands()
@@ -91,6 +115,7 @@ def _quit(chat: LiveChat, text: str) -> Iterator[Item]:
 CONTEXT = SlashCommand(
     "context", "[QUESTION]", "what fills the window, or the code that a question gets", _context
 )
+COST = SlashCommand("cost", "", "the tokens and the model time of this session", _cost)
 HELP = SlashCommand("help", "[COMMAND]", "this list", _help)
 THEME = SlashCommand("theme", "[NAME]", "pick the colors", _theme)
 KEYS = SlashCommand("keys", "", "the key bindings", _keys)

@@ -212,3 +212,16 @@ def test_a_command_of_ones_own_is_a_task_in_its_mode(talk: Callable) -> None:
 def test_the_sandbox_is_told(talk: Callable) -> None:
     items = talk().enter("/sandbox")
     assert of(items, Output)[0].rows[0][0] == "kind"
+
+
+def test_the_use_of_a_session(talk: Callable) -> None:
+    one = talk("It adds two numbers.")
+    assert dict(one.shown("/cost").rows)["turns"] == "0"
+    (reply,) = of(one.enter("What does add do?"), ModelReplied)
+    one.enter("!true")
+    rows = dict(one.shown("/usage").rows)
+    assert rows["turns"] == "2"
+    read = reply.prompt_tokens - reply.reused_tokens
+    assert rows["tokens read"] == f"{read:,}, and {reply.reused_tokens:,} reused"
+    assert rows["tokens written"] == f"{reply.completion_tokens:,}"
+    assert rows["model time"].endswith(" s")

@@ -160,6 +160,19 @@ def test_the_old_and_the_new_name_of_a_key_together_are_refused() -> None:
         lock.parse(both, "mine")
 
 
+@pytest.mark.parametrize(
+    ("model_id", "hint"),
+    [
+        ("alpha-1b-instrukt", "did you mean alpha-1b-instruct? known are: "),
+        ("beta", "did you mean beta-7b? known are: "),
+        ("gpt-9", "known are: "),
+    ],
+)
+def test_a_mistyped_id_gets_the_nearest_ids(model_id: str, hint: str) -> None:
+    known = ["alpha-1b-instruct", "beta-7b"]
+    assert lock.unknown_model(model_id, known).hint == hint + ", ".join(known)
+
+
 def test_an_unknown_default_is_refused(entry: ModelEntry) -> None:
     with pytest.raises(LockError, match="default"):
         lock.save_user(LockFile(version=1, default="nothing", model=(entry,)))
