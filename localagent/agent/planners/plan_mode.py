@@ -123,23 +123,30 @@ def _json_steps(text: str) -> list[str]:
 
 _GRAMMAR = r"""
 root ::= "1. " step ("2. " step ("3. " step ("4. " step ("5. " step)?)?)?)?
-step ::= ({places}) [^ .\n] sign{{8,200}} "."? "\n"
-sign ::= [^.\n] | "." [^ \n]
+step ::= ({places}) [^ .\n{excluded}] sign{{8,200}} "."? "\n"
+sign ::= [^.\n{excluded}] | "." [^ \n{excluded}]
 verb ::= ("add" | "change" | "fix" | "let" | "move" | "remove" | "rename" | "replace" | "use") " "
 new ::= [A-Za-z0-9_/-]{{1,40}} "." [a-z]{{1,5}}
 """
 _CREATE = '"In a new file " new ": add "'
 
 
-def plan_grammar(paths: Sequence[str]) -> str:
-    """The grammar of a plan for a project with these files.
+# Blocks of Chinese, Japanese and Korean signs in Unicode 16.
+_CJK = r"\u1100-\u11ff\u2e80-\ua4cf\uac00-\ud7af\uf900-\ufaff\uff00-\uffef"
+
+
+def plan_grammar(paths: Sequence[str], task: str) -> str:
+    """The grammar of a plan of `task` for a project with these files.
 
     Each step names an existing or a new file, and says what changes in that file. Without the
     grammar, a small model's plans begin with "understand the task" and end with "test the change".
+    Chinese, Japanese and Korean signs are left out unless `task` has some, because small models
+    change to Chinese in the middle of an English step.
     """
     existing = " | ".join(json.dumps(path, ensure_ascii=False) for path in paths)
     places = f'"In " ({existing}) ": " verb | {_CREATE}' if existing else _CREATE
-    return _GRAMMAR.format(places=places)
+    excluded = "" if re.search(f"[{_CJK}]", task) else _CJK
+    return _GRAMMAR.format(places=places, excluded=excluded)
 
 
 class MakePlan(PlannerDefaults):
@@ -163,7 +170,7 @@ class MakePlan(PlannerDefaults):
         request = Request(
             prompt.messages,
             max_tokens=LOOP.plan_tokens,
-            grammar=plan_grammar(_likely_files(turn, named)),
+            grammar=plan_grammar(_likely_files(turn, named), turn.prompt),
             seed=turn.request.seed,
             fixed=1,
             continues=True,

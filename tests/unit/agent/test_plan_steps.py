@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from localagent.agent.intent import new_function, new_names, step_fault, step_text
+from localagent.agent.planners.plan_mode import plan_grammar
 
 CODE = '"""Sums."""\n\n\ndef total(works):\n    return sum(works)\n'
 PROMPT = "In report.py: add `mean` to it.\n\nThis is step 1 of 2 of a plan for this task: x\nDo it."
@@ -57,3 +60,20 @@ def test_what_is_not_done() -> None:
     assert "only removes lines" in step_fault("round what it returns", "report.py", CODE, less)
     assert step_fault("remove the docstring", "report.py", CODE, less) == ""
     assert step_fault("remove the unused `mean`", "report.py", CODE, less) == ""
+
+
+@pytest.mark.parametrize(
+    ("task", "sign", "allowed"),
+    [
+        ("add a cache", "修", False),
+        ("add a cache", "カ", False),
+        ("add a cache", "é", True),
+        ("add a cache", "→", True),
+        ("添加缓存", "修", True),
+    ],
+)
+def test_a_plan_has_signs_of_the_task_s_language(task: str, sign: str, allowed: bool) -> None:
+    grammar = plan_grammar(["a.py"], task)
+    classes = re.search(r"^sign ::= (\[.*?\]) \| \"\.\" (\[.*?\])$", grammar, re.MULTILINE)
+    assert classes is not None
+    assert [bool(re.fullmatch(each, sign)) for each in classes.groups()] == [allowed, allowed]
