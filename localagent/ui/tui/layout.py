@@ -114,6 +114,7 @@ class TuiLayout:
         editor = BufferControl(
             line.buffer,
             search_buffer_control=search,
+            preview_search=True,
             input_processors=[HighlightIncrementalSearchProcessor()],
         )
         side = BufferControl(line.side, key_bindings=dialogs.bindings("side"))

@@ -491,6 +491,13 @@ def test_keys_of_other_programs_name_what_does_it_here(session: Open, key: str, 
     session(FakeChat()).run(steps)
 
 
+def bottom(user: MemorySession) -> str:
+    """The text of the input line and of the rows around it, as last drawn."""
+    screen = user.tui.app.renderer.last_rendered_screen
+    rows = screen.data_buffer if screen is not None else {}
+    return "\n".join("".join(row[x].char for x in sorted(row)) for row in [*rows.values()])
+
+
 def test_escape_keeps_the_earlier_input_that_a_search_found(session: Open) -> None:
     def steps(user: MemorySession) -> None:
         user.open()
@@ -499,6 +506,7 @@ def test_escape_keeps_the_earlier_input_that_a_search_found(session: Open) -> No
         user.open()
         user.type("\x12add")
         user.see("search: add")
+        user.until(lambda: "> what does add do?" in bottom(user), "no preview")
         user.type("\x1b")
         user.until(lambda: user.tui.line.buffer.text == "what does add do?")
         user.until(lambda: user.tui.line.buffer.cursor_position == len("what does add do?"))
