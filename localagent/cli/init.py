@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from localagent.cli.index import open_index
 from localagent.cli.options import add_command, add_directory
 from localagent.cli.output import CliResult, Console, text_result
-from localagent.core.errors import WorkspaceError
 from localagent.ui.chat.output import Output
 from localagent.ui.view.sanitize import clean
 
@@ -39,13 +37,14 @@ def execute(args: argparse.Namespace) -> CliResult:
     """Describe the project, show the text or its changes, and write AGENTS.md."""
     from localagent.edits.diff import unified
     from localagent.permissions.consent import RULES
+    from localagent.project.rules_file import read_rules, write_rules
     from localagent.workspace.workspace import Workspace
 
     workspace = Workspace.open(args.directory)
     text = _description(workspace, args.console)
     if args.print:
         return text_result(clean(text).rstrip("\n"))
-    before = _existing_text(workspace.path(RULES))
+    before = read_rules(workspace)
     if before == text:
         return text_result(f"{RULES} already has this text")
     change = text if before is None else unified(RULES, before, text)
@@ -53,7 +52,7 @@ def execute(args: argparse.Namespace) -> CliResult:
     question = f"change {RULES}?"
     if before is not None and not args.console.confirm(question, yes=args.yes, action="written"):
         return text_result("nothing was written")
-    _write(workspace, text)
+    write_rules(workspace, text)
     hint = f"wrote {RULES}; check it, and add what the files do not show"
     return CliResult([Output("note", hint)])
 
@@ -70,32 +69,3 @@ def _description(workspace: Workspace, console: Console) -> str:
         outlines = [m for m in index.overview() if not is_test(m.path) and not is_vendored(m.path)]
         used = [(m.path, m.best(8)) for m in outlines[:MOST_USED] if m.score > 0]
     return agents_file(workspace.root.name, files, lambda path: text_of(workspace, path), used)
-
-
-def _write(workspace: Workspace, text: str) -> None:
-    """Replace AGENTS.md, and record that the user consents to its new text.
-
-    Raises WorkspaceError.
-    """
-    from localagent.core.atomic import write_atomic
-    from localagent.permissions.consent import RULES, Consent, ProjectFile
-
-    path = workspace.path(RULES)
-    try:
-        write_atomic(path, text, mode=None)
-    except OSError as error:
-        raise WorkspaceError(f"cannot write {path}: {error.strerror}") from None
-    Consent(workspace.root).agree(ProjectFile(RULES, "rules", text.encode()))
-
-
-def _existing_text(path: Path) -> str | None:
-    if path.is_symlink():
-        raise WorkspaceError(
-            f"{path} is a link", "init does not write through a link; replace it by a file"
-        )
-    try:
-        return path.read_text(encoding="utf-8", errors="replace")
-    except FileNotFoundError:
-        return None
-    except OSError as error:
-        raise WorkspaceError(f"cannot read {path}: {error.strerror}") from None

@@ -21,7 +21,7 @@ ALIASES: dict[str, str] = {
 """For each name of other programs: the command here that does the same."""
 
 _NAME_FILES = "name files in your message: @src/app.py; the index finds others"
-_RULES = "your rules are in AGENTS.md; /init writes one, and # TEXT adds a rule of your own"
+_RULES = "your rules are in AGENTS.md; /init writes one, and # TEXT adds a rule"
 _OWN_TOOLS = "localagent has no MCP servers; localagent docs extending shows how to add a tool"
 
 SENTENCES: dict[str, str] = {

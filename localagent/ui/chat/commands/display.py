@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 _INPUT_ROWS = (
     ("/command", "one of the commands above"),
     ("!command", "run in the sandbox; the model sees the output (not with !!)"),
-    ("# text", "a rule for the model, added to your own rules after a yes"),
+    ("# text", "a rule for the model, added to your rules or the project's"),
     ("@file", "a file or definition of the project, anywhere in a message"),
     ("anything else", "a task or a question for the model"),
 )

@@ -1,4 +1,4 @@
-"""A line that begins with "#": a rule for the model, added to the user's own rules after a yes."""
+"""A line that begins with "#": a rule for the model, added to a rules file after a yes."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from localagent.core.atomic import write_atomic
-from localagent.core.errors import ConfigError
+from localagent.core.errors import ConfigError, WorkspaceError
 from localagent.core.paths import config_dir, private
 from localagent.permissions.consent import RULES
+from localagent.project import rules_file
 from localagent.session.factory import use_project_files
 from localagent.ui.chat.interface import Item, Output, PickerChoice
 
@@ -16,9 +17,10 @@ if TYPE_CHECKING:
     from localagent.ui.chat.chat import LiveChat
 
 _CHOICES = (
-    PickerChoice("add", "add it", "the model reads it with every task, in every project"),
-    PickerChoice("send", "send it to the model", "as a task"),
-    PickerChoice("no", "neither"),
+    PickerChoice("user", "your rules", "for every project", key="u"),
+    PickerChoice("project", "the project's rules", f"{RULES} in this folder", key="p"),
+    PickerChoice("send", "no rule: send it to the model", "as a task", key="s"),
+    PickerChoice("no", "neither", key="n"),
 )
 
 
@@ -30,12 +32,18 @@ def is_rule(line: str) -> bool:
 def add_rule(chat: LiveChat, line: str) -> Iterator[Item]:
     """Ask the user about a rule, and add it to the rules that come with every task."""
     rule = line.strip("# ")
-    path = config_dir() / RULES
-    yield from chat.request("pick", title=f"Add {rule!r} to {path}?", choices=_CHOICES)
+    yield from chat.request("pick", title=f"Add {rule!r} to the model's rules?", choices=_CHOICES)
     answer = chat.response()
     if answer == "send":
         yield from chat.ask(line)
-    elif answer == "add":
+    elif answer == "project":
+        if chat.status().read_only:
+            raise WorkspaceError("another session is open in this folder", "this one only reads")
+        rules_file.add_rule(chat.session.services.workspace, rule)
+        use_project_files(chat.session)
+        yield Output("note", f"added to {RULES} of this folder")
+    elif answer == "user":
+        path = config_dir() / RULES
         try:
             private(path.parent)
             before = path.read_text(encoding="utf-8") if path.exists() else ""

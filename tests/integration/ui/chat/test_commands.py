@@ -225,3 +225,18 @@ def test_the_use_of_a_session(talk: Callable) -> None:
     assert rows["tokens read"] == f"{read:,}, and {reply.reused_tokens:,} reused"
     assert rows["tokens written"] == f"{reply.completion_tokens:,}"
     assert rows["model time"].endswith(" s")
+
+
+def test_a_rule_joins_the_users_or_the_projects_rules(talk: Callable, workspace_dir: Path) -> None:
+    one, rules = talk(ANSWER), workspace_dir / "AGENTS.md"
+    one.handed += ["user", "project", "project", None]
+    for word in ("one", "two", "three", "four"):
+        one.enter(f"# {word}")
+    assert (config_dir() / "AGENTS.md").read_text() == "- one\n"
+    assert rules.read_text() == "- two\n- three\n"
+    one.enter(QUESTION)
+    assert "- three" in one.model.prompts[-1]
+    rules.write_text("- of another\n")
+    one.handed.append("project")
+    assert "AGENTS.md is not in use" in text_of(one.enter("# five"))
+    assert rules.read_text() == "- of another\n"
