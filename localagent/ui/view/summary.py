@@ -160,10 +160,12 @@ def _draw_outcome(screen: Surface, event: TurnFinished, report: TurnReport) -> N
             screen.line()
     if event.outcome == "unsolved" and report.kind == "command":
         words = f"the command failed: {one_line(event.summary, 400)}"
+    elif event.outcome == "unsolved" and report.kind == "check":
+        words = one_line(event.summary, 400)
     elif event.outcome == "unsolved" and event.summary:
         words += f": {one_line(event.summary, 400)}"
     unchanged = event.outcome not in ("solved", "answered", "unverified") and not event.changed
-    if unchanged and "nothing was changed" not in words:
+    if unchanged and report.kind != "check" and "nothing was changed" not in words:
         words += " (nothing was changed)"
     signs = {"ok": symbols.ok, "warn": symbols.warn, "bad": symbols.bad}
     sign = signs.get(style, symbols.step)

@@ -90,5 +90,6 @@ def test_a_request_for_nothing_gets_its_answer_only() -> None:
 
 
 def test_a_failing_check_from_the_command_line_names_the_repair() -> None:
-    text = drawn(replace(END, check="pytest"), kind="check")
+    text = drawn(replace(END, check="pytest", summary="the check fails"), kind="check")
+    assert "\nx the check fails\n" in text
     assert 'next   localagent run "fix the failing tests"' in text
