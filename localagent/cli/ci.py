@@ -200,7 +200,7 @@ def _opened(args: argparse.Namespace, path: Path, *, append: bool = False) -> Te
 
     In the checkout no link is followed, because the repository or a command may have made it.
     """
-    from localagent.workspace.safe_files import write_below
+    from localagent.workspace.open_below import write_below
 
     below = _below_checkout(path, args.directory)
     try:

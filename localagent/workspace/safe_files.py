@@ -1,4 +1,4 @@
-"""Open, read and write files below one folder without following links.
+"""Read and write everything below one folder without following links.
 
 `SafeDir` opens a path part by part, each part relative to the folder before it and with O_NOFOLLOW.
 If another program replaces a folder on the path by a link, an error is raised, so the path never
@@ -15,26 +15,23 @@ import hashlib
 import io
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, BinaryIO, Literal
+from typing import Any, BinaryIO, Literal, Protocol
 
 from localagent.core.errors import OutsideWorkspace
 from localagent.workspace.attributes import chown, copy_attributes, set_mode
+from localagent.workspace.open_below import DIR_FDS, FOLDER, READ, SAFE, descend
 
 PathKind = Literal["file", "symlink", "dir", "absent", "special"]
 
-_DIR_FDS = os.open in os.supports_dir_fd and hasattr(os, "O_NOFOLLOW")
 _MODES = os.name != "nt"  # Windows has no permission bits, only a read-only flag
 _EFFECTIVE = os.access in os.supports_effective_ids
-_SAFE = sum(getattr(os, name, 0) for name in ("O_NOFOLLOW", "O_CLOEXEC", "O_BINARY"))
-# With O_NONBLOCK, opening a named pipe does not wait for a writer.
-_READ = os.O_RDONLY | _SAFE | getattr(os, "O_NONBLOCK", 0)
-_FOLDER = _READ | getattr(os, "O_DIRECTORY", 0)
-_CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | _SAFE
+_CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | SAFE
 _CHUNK = 1 << 20
+_NO_PATH = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)  # no such path, or a link on the path
 _MAX_LINKS = 40  # links on one path; the Linux kernel has the same limit
 
 
@@ -71,23 +68,27 @@ class PathState:
 ABSENT = PathState("absent")
 
 
-def open_below(root: Path, name: str) -> int:
-    """Open `name`, a path below `root`, for reading, and return its descriptor.
+@dataclass(frozen=True, slots=True)
+class Unlock:
+    """Permissions that `SafeDir` adds to an entry for a while.
 
-    Raises OSError if a part of the path is a link.
+    `mode` holds the permission bits before; `unlocked` is the whole st_mode with the added ones.
     """
-    return _open_entry(root, name, _READ)
+
+    path: str
+    inode: int
+    mode: int
+    unlocked: int
 
 
-def read_below(root: Path, name: str, limit: int) -> bytes:
-    """Return the first `limit` bytes of the regular file `name` below `root`.
+class UnlockLog(Protocol):
+    """Where `SafeDir` records each unlocked path, so that a killed process leaves none unlocked."""
 
-    Raises OSError, also if the file is a device or a pipe, or if a part of the path is a link.
-    """
-    with os.fdopen(open_below(root, name), "rb") as file:
-        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-            raise OSError(errno.EINVAL, "not a regular file", name)
-        return file.read(limit)
+    def unlock(self, root: Path, unlock: Unlock) -> None:
+        """Record on disk what is about to be unlocked below `root`. Raises OSError."""
+
+    def locked(self, root: Path) -> None:
+        """Record that everything below `root` has its modes again. Raises OSError."""
 
 
 def read_entry(root: Path, name: str, limit: int = -1) -> tuple[PathState, bytes]:
@@ -113,51 +114,6 @@ def entry_content(root: Path, name: str, limit: int = -1) -> bytes | None:
     return data if state.kind in ("file", "symlink") else None
 
 
-def write_below(root: Path, name: str, *, append: bool = False) -> int:
-    """Open the regular file `name` below `root` for writing, and return its descriptor.
-
-    The file is made, or emptied without `append`. Raises OSError if a part of the path is a link.
-    """
-    how = os.O_WRONLY | os.O_CREAT | _SAFE | getattr(os, "O_NONBLOCK", 0)
-    descriptor = _open_entry(root, name, how)
-    try:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise OSError(errno.EINVAL, "not a regular file", name)
-        if append:
-            os.lseek(descriptor, 0, os.SEEK_END)
-        else:
-            os.ftruncate(descriptor, 0)
-    except OSError:
-        os.close(descriptor)
-        raise
-    return descriptor
-
-
-def _open_entry(root: Path, name: str, flags: int) -> int:
-    """Open `name` below `root` without following links in its folders; `flags` are for `name`."""
-    if not _DIR_FDS:
-        return os.open(f"{root}/{name}", flags, 0o666)
-    *folders, last = name.split("/")
-    folder = _descend(os.open(root, _FOLDER), folders)
-    try:
-        return os.open(last, flags, 0o666, dir_fd=folder)
-    finally:
-        os.close(folder)
-
-
-def _descend(fd: int, parts: list[str]) -> int:
-    """Open the folder at the path `parts` below the open folder `fd`, and close `fd`."""
-    try:
-        for part in parts:
-            below = os.open(part, _FOLDER, dir_fd=fd)
-            os.close(fd)
-            fd = below
-    except OSError:
-        os.close(fd)
-        raise
-    return fd
-
-
 @dataclass(frozen=True, slots=True)
 class _Folder:
     """An open folder. Pass `at(name)` as the path and `fd` as dir_fd to functions of `os`."""
@@ -175,19 +131,21 @@ class SafeDir:
     All methods may raise OSError. If a part of the path is a link, the error is NotADirectoryError
     or has the number ELOOP.
 
-    Folders and files of this user need no permissions: a method gives itself the permissions that
-    it lacks, and the end of the `with` block takes them away again. Until then, `stat` and `state`
-    report the modes without them.
+    With a `log`, folders and files of this user need no permissions: a method gives itself the
+    permissions that it lacks, and the end of the `with` block takes them away again. Until then,
+    `stat` and `state` report the modes without them. Without a `log`, PermissionError is raised.
     """
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, log: UnlockLog | None = None) -> None:
         self.root = Path(os.path.realpath(root))
+        self._log = log
+        self._logged = False  # whether the log holds paths that may still be unlocked
         self._fd: int | None = None
         self._unlocked: dict[str, int] = {}  # the modes of paths before they were changed
 
     def __enter__(self) -> SafeDir:
-        if _DIR_FDS:
-            self._fd = os.open(self.root, _FOLDER)
+        if DIR_FDS:
+            self._fd = os.open(self.root, FOLDER)
         elif not self.root.is_dir():
             raise NotADirectoryError(errno.ENOTDIR, "not a folder", str(self.root))
         return self
@@ -207,11 +165,32 @@ class SafeDir:
             *parents, name = path.split("/")
             with suppress(OSError):  # the path was deleted
                 assert self._fd is not None
-                folder = _descend(os.dup(self._fd), parents)
+                folder = descend(os.dup(self._fd), parents)
                 try:
                     set_mode(folder, name, mode)
                 finally:
                     os.close(folder)
+        if self._logged and self._log is not None:
+            with suppress(OSError):  # a later `resume` finds that the modes are restored
+                self._log.locked(self.root)
+            self._logged = False
+
+    def resume(self, unlocks: Iterable[Unlock]) -> None:
+        """Take over what a killed process left unlocked; the end of the block restores the modes.
+
+        A path whose entry or mode is another one now stays as it is.
+        """
+        for unlock in unlocks:
+            self._logged = True
+            try:
+                with self._folder_of(unlock.path) as (folder, name):
+                    status = os.stat(folder.at(name), dir_fd=folder.fd, follow_symlinks=False)
+            except OSError as error:
+                if error.errno in _NO_PATH:
+                    continue
+                raise
+            if (status.st_ino, status.st_mode) == (unlock.inode, unlock.unlocked):
+                self._unlocked.setdefault(unlock.path, unlock.mode)
 
     def _descend(self, parts: list[str]) -> int:
         """Open the folder at the path `parts`, also without permissions."""
@@ -220,7 +199,7 @@ class SafeDir:
         try:
             for number, part in enumerate(parts):
                 try:
-                    below = os.open(part, _FOLDER, dir_fd=fd)
+                    below = os.open(part, FOLDER, dir_fd=fd)
                     if not os.access(".", os.X_OK, dir_fd=below, effective_ids=_EFFECTIVE):
                         os.close(below)
                         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), part)
@@ -228,7 +207,7 @@ class SafeDir:
                     path = "/".join(parts[: number + 1])
                     if not self._unlock(fd, part, path, stat.S_IRWXU):
                         raise
-                    below = os.open(part, _FOLDER, dir_fd=fd)
+                    below = os.open(part, FOLDER, dir_fd=fd)
                 os.close(fd)
                 fd = below
         except OSError:
@@ -238,10 +217,14 @@ class SafeDir:
 
     def _unlock(self, folder: int, name: str, path: str, needed: int) -> bool:
         """Add permissions to an entry of this user; return False for other entries."""
+        if self._log is None:
+            return False
         status = os.stat(name, dir_fd=folder, follow_symlinks=False)
         mode = stat.S_IMODE(status.st_mode)
         if status.st_uid != os.geteuid() or stat.S_ISLNK(status.st_mode) or mode & needed == needed:
             return False
+        self._logged = True
+        self._log.unlock(self.root, Unlock(path, status.st_ino, mode, status.st_mode | needed))
         set_mode(folder, name, mode | needed)
         self._unlocked.setdefault(path, mode)
         return True
@@ -323,10 +306,8 @@ class SafeDir:
         try:
             with self._folder_of(path) as (folder, name):
                 status = os.stat(folder.at(name), dir_fd=folder.fd, follow_symlinks=False)
-        except (FileNotFoundError, NotADirectoryError):
-            return ABSENT
         except OSError as error:
-            if error.errno == errno.ELOOP:
+            if error.errno in _NO_PATH:
                 return ABSENT
             raise
         stamp = (status.st_ino, status.st_size, status.st_mtime_ns)
@@ -343,11 +324,11 @@ class SafeDir:
         """Open the regular file `path` for reading."""
         with self._folder_of(path) as (folder, name):
             try:
-                fd = os.open(folder.at(name), _READ, dir_fd=folder.fd)
+                fd = os.open(folder.at(name), READ, dir_fd=folder.fd)
             except PermissionError:
                 if folder.fd is None or not self._unlock(folder.fd, name, path, stat.S_IRUSR):
                     raise
-                fd = os.open(name, _READ, dir_fd=folder.fd)
+                fd = os.open(name, READ, dir_fd=folder.fd)
         try:
             if not stat.S_ISREG(os.fstat(fd).st_mode):
                 raise OSError(errno.EINVAL, "not a regular file", path)
@@ -419,10 +400,8 @@ class SafeDir:
         try:
             with self._folder_of(path) as (folder, _):
                 os.unlink(folder.at(temp), dir_fd=folder.fd)
-        except (FileNotFoundError, NotADirectoryError):
-            return False
         except OSError as error:
-            if error.errno == errno.ELOOP:
+            if error.errno in _NO_PATH:
                 return False
             raise
         return True
@@ -446,7 +425,7 @@ class SafeDir:
 
     def set_folder(self, path: str, after: PathState) -> None:
         """Set the mode of the folder `path` to that of `after`; as root, also the owner."""
-        if not _DIR_FDS or after.mode is None:
+        if not DIR_FDS or after.mode is None:
             return
         fd = self._descend(path.split("/"))
         try:

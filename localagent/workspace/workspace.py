@@ -19,7 +19,7 @@ from localagent.core.programs import register_workspace
 from localagent.redaction.secret_files import is_secret
 from localagent.workspace import gitignore
 from localagent.workspace.git import run
-from localagent.workspace.safe_files import open_below
+from localagent.workspace.open_below import open_below
 
 if TYPE_CHECKING:
     from pathspec import GitIgnoreSpec

@@ -1,8 +1,10 @@
 """Random trees, changed by random commands in a sandbox: apply, undo and recover them.
 
 For each tree: the workspace becomes what the command saw, every changed path is reported, undo
-restores all of it, and the next session starts. In a tenth of the trees, the process that applies
-the changes is killed at a random moment, and the next session takes back or keeps all of them.
+restores all of it, and the next session starts. A tenth of the trees meet a trouble (TROUBLES).
+If the process that applies the changes is killed at a random moment, the next session takes back or
+keeps all of them. A full disk, which needs a TMPDIR on a disk of at most 16 GiB, and a read-only
+folder either hinder nothing, or change nothing.
 
     python tests/doubles/tree_fuzz.py KIND TREES [SEED]     for example: unshare 200 7
 """
@@ -123,6 +125,8 @@ def steps(seed, count, locks, targets):
         except (OSError, shutil.Error):
             pass
 """
+TROUBLES = ("full", "read-only", "killed")
+_SMALL_DISK = 16 << 30  # bytes; a larger one is not filled, because other programs use it
 _DONE = (
     'steps(int(sys.argv[1]), int(sys.argv[2]), True, (*OUTSIDE, b"missing")); '
     'print(json.dumps(picture(b".")))'
@@ -171,14 +175,28 @@ def one_tree(sandbox: Sandbox, base: Path, seed: int) -> str:
         changes = _without_following(snapshot.changes(), root)  # as the shell tool applies them
     if picture(root) != before:
         raise Wrong("the command changed the workspace itself")
-    if source.random() < 0.1:
+    trouble = TROUBLES[seed % len(TROUBLES)] if source.random() < 0.1 else ""
+    if trouble == "full" and not _is_small(base):
+        trouble = "killed"
+    if trouble == "killed":
         return _killed(root, sessions, changes, before, seen, source)
+    filler = base / "filler"
+    if trouble == "read-only":
+        _make_read_only(root, before, seen, {change.path for change in changes}, source)
     try:
+        if trouble == "full":
+            _fill_disk(filler, source.randrange(1 + 2 * sum(len(c.data) for c in changes) + 32768))
         events = Checkpoints(root, sessions / "s", 1).apply(changes)
     except LocalAgentError as error:
+        filler.unlink(missing_ok=True)
+        if trouble == "full" and "taking the change back failed" in str(error):
+            recover_workspace(root, sessions)
         if picture(root) != before:
             raise Wrong(f"refused ({error}), but changed") from None
-        return f"refused: {str(error)[:30]}"
+        return f"{trouble}: refused" if trouble else f"refused: {str(error)[-30:]}"
+    finally:
+        filler.unlink(missing_ok=True)
+        root.chmod(0o755)
     after = picture(root)
     if without_special_bits(after) != without_special_bits(seen):
         raise Wrong(f"not what the command saw: {difference(after, seen)}")
@@ -194,7 +212,7 @@ def one_tree(sandbox: Sandbox, base: Path, seed: int) -> str:
             raise Wrong(f"undo is not exact: {difference(picture(root), before)}")
     with sandbox.open(root) as snapshot:
         snapshot.run(Command("true"))
-    return "done"
+    return f"{trouble}: done" if trouble else "done"
 
 
 def _link_out(root: Path, source: random.Random) -> None:
@@ -203,6 +221,36 @@ def _link_out(root: Path, source: random.Random) -> None:
     for name in source.sample(_SPACE["NAMES"], 2):  # type: ignore[call-overload]
         with suppress(FileExistsError):
             os.symlink(source.choice(targets), os.path.join(os.fsencode(root), name))
+
+
+def _is_small(base: Path) -> bool:
+    """Whether `base` is on a disk that nobody else needs."""
+    return shutil.disk_usage(base).total <= _SMALL_DISK
+
+
+def _fill_disk(filler: Path, left: int) -> None:
+    """Leave about `left` bytes of the disk free."""
+    with filler.open("wb") as file:
+        size = shutil.disk_usage(filler.parent).free - left
+        os.posix_fallocate(file.fileno(), 0, max(size, 1))
+
+
+def _make_read_only(
+    root: Path,
+    before: dict[str, list[object]],
+    seen: dict[str, list[object]],
+    changed: set[str],
+    source: random.Random,
+) -> None:
+    """Make a folder in `root`, or `root` itself, read-only, in the pictures too."""
+    tops = [name for name in before if b"/" not in decoded(name)]
+    folders = [name for name in tops if before[name][0] == stat.S_IFDIR]
+    chosen = source.choice([*folders, ""])
+    (root / os.fsdecode(decoded(chosen))).chmod(0o555)
+    if chosen:
+        before[chosen][1] = 0o555
+        if chosen in seen and os.fsdecode(decoded(chosen)) not in changed:
+            seen[chosen][1] = 0o555
 
 
 def _killed(

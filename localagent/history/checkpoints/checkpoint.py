@@ -92,7 +92,7 @@ class Checkpoints:
         read-only files, or the size limit) and WorkspaceError (changed since it was read, no space,
         or no permission). After an error, the workspace is unchanged.
         """
-        with _opened(self._root) as tree:
+        with _opened(self._root, self._log) as tree:
             by_path = _by_real_path(tree, changes)
             _check_expected(tree, by_path, expected or {})
             goals = {path: _goal(change) for path, change in by_path.items()}
@@ -138,38 +138,43 @@ def recover(session_dir: Path, root: Path) -> Recovery:
     The caller must hold the workspace's lock, because a running change looks like an unfinished
     one.
     """
-    workspace = str(Path(root).resolve())
-    logs = ((log, log.transactions()) for log in turn_logs(session_dir))
-    return _recover(
-        [(log, [a for a in transactions if a.workspace == workspace]) for log, transactions in logs]
-    )
+    return _recover(turn_logs(session_dir), str(Path(root).resolve()))
 
 
 def recover_workspace(root: Path, sessions: Path) -> Recovery:
     """Take back the unfinished changes in `root` of all sessions in the folder `sessions`."""
-    return _recover(list(all_logs(sessions, str(Path(root).resolve()))))
+    return _recover(list(all_logs(sessions)), str(Path(root).resolve()))
 
 
-def _recover(logs: Sequence[tuple[TurnLog, list[Transaction]]]) -> Recovery:
+def _recover(logs: Sequence[TurnLog], workspace: str) -> Recovery:
     temporary = 0
     turns: list[str] = []
     left: set[str] = set()
     failed: list[str] = []
-    for log, applies in logs:
+    for log in logs:
+        records = log.records()
+        unlocks = [one for (root, _), one in records.unlocks.items() if root == workspace]
         # There is normally at most one. Changes are taken back in reverse order, newest first.
-        for apply in [a for a in reversed(applies) if a.outcome == "open"]:
-            name = f"{log.session}:{log.turn}"
-            try:
-                with _opened(Path(apply.workspace)) as tree:
+        unfinished = [
+            each
+            for each in reversed(records.transactions.values())
+            if each.workspace == workspace and each.outcome == "open"
+        ]
+        if not unfinished and not unlocks:
+            continue
+        name = f"{log.session}:{log.turn}"
+        try:
+            with _opened(Path(workspace), log) as tree:
+                tree.resume(unlocks)
+                for apply in unfinished:
                     temporary += discard(tree, apply.steps, apply.id)
                     content = reading({}, Blobs(log.session_dir).open)
                     remaining = revert(tree, apply.steps, apply.id, content)
-                log.reverted(apply.id, remaining)
-            except (LocalAgentError, OSError) as error:
-                failed.append(f"{name}: {error}")
-                continue
-            left.update(remaining)
-            turns.append(name)
+                    log.reverted(apply.id, remaining)
+                    left.update(remaining)
+                    turns.append(name)
+        except (LocalAgentError, OSError) as error:
+            failed.append(f"{name}: {error}")
     return Recovery(temporary, tuple(turns), tuple(sorted(left)), tuple(failed))
 
 
@@ -275,10 +280,10 @@ def _odd_modes(tree: SafeDir, steps: Sequence[PathChange]) -> dict[str, int | No
     return odd
 
 
-def _opened(root: Path) -> SafeDir:
+def _opened(root: Path, log: TurnLog) -> SafeDir:
     if not Path(root).is_dir():
         raise WorkspaceError(f"there is no folder {root}", "was it moved or deleted?")
-    return SafeDir(root)
+    return SafeDir(root, log)
 
 
 def _by_real_path(tree: SafeDir, changes: Sequence[Change]) -> dict[str, Change]:

@@ -17,9 +17,10 @@ def turn_patch(root: Path, session_dir: Path, turn: int) -> str:
     Call this before the workspace changes again: new content is read from the workspace. Raises
     WorkspaceError, OSError.
     """
-    changes = net_changes(TurnLog(session_dir, turn).transactions())
+    log = TurnLog(session_dir, turn)
+    changes = net_changes(log.transactions())
     blobs = Blobs(session_dir)
-    with SafeDir(root) as tree:
+    with SafeDir(root, log) as tree:
         return "".join(
             _diff(path, _old(changes[path].before, blobs), _new(tree, path, changes[path].after))
             for path in sorted(changes)

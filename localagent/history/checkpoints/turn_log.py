@@ -1,22 +1,27 @@
 """The log of one turn's changes: `checkpoints/turn-0001.jsonl` in the session's folder.
 
-The log has three kinds of lines:
+The log has five kinds of lines:
 
     {"op": "intent", "id", "kind", "workspace", "time", "steps": [{path, before, after}, …]}
     {"op": "done", "id", "modes": {path: mode}}
     {"op": "reverted", "id", "left": [path, …]}
+    {"op": "unlock", "workspace", "path", "inode", "mode", "unlocked"}
+    {"op": "locked", "workspace"}
 
 An "intent" is on disk before the change begins. An intent without a "done" or "reverted" line
 belongs to a transaction that a killed process did not finish. `kind` says who changed the
 workspace: the agent ("turn"), or the user by "undo" or "redo". `modes` lists the paths to which the
 file system gave a mode other than requested (FAT, some mounts), with that mode.
+
+An "unlock" is on disk before the owner of a path adds permissions to it, to read it or what is
+below it. A "locked" says that all paths below the workspace have their modes again.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -24,7 +29,7 @@ from localagent.core.paths import private
 from localagent.history.checkpoints.blobs import sync_folder
 from localagent.history.checkpoints.change_set import PathChange
 from localagent.history.sessions import jsonl
-from localagent.workspace.safe_files import PathState
+from localagent.workspace.safe_files import PathState, Unlock
 
 TransactionKind = Literal["turn", "undo", "redo"]
 Outcome = Literal["open", "done", "reverted"]
@@ -42,6 +47,14 @@ class Transaction:
     time: int
     steps: tuple[PathChange, ...]
     outcome: Outcome = "open"
+
+
+@dataclass(frozen=True, slots=True)
+class TurnRecords:
+    """The transactions of a log by id, and by workspace and path what may still be unlocked."""
+
+    transactions: dict[str, Transaction] = field(default_factory=dict)
+    unlocks: dict[tuple[str, str], Unlock] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +96,14 @@ class TurnLog:
         """Record that a transaction was taken back, except the paths `left`. Raises OSError."""
         self._append({"op": "reverted", "id": apply_id, "left": list(left)})
 
+    def unlock(self, root: Path, unlock: Unlock) -> None:
+        """Record a path below `root` before permissions are added to it. Raises OSError."""
+        self._append({"op": "unlock", "workspace": str(root), **asdict(unlock)})
+
+    def locked(self, root: Path) -> None:
+        """Record that all paths below `root` have their modes again. Raises OSError."""
+        self._append({"op": "locked", "workspace": str(root)})
+
     def _append(self, record: dict[str, Any]) -> None:
         new = not self._path.exists()
         with jsonl.Appender(private(self._path.parent) / self._path.name) as file:
@@ -93,28 +114,42 @@ class TurnLog:
 
     def transactions(self) -> list[Transaction]:
         """All transactions in order, without damaged lines. Raises OSError."""
-        transactions: dict[str, Transaction] = {}
+        return list(self.records().transactions.values())
+
+    def records(self) -> TurnRecords:
+        """The content of the log, without damaged lines. Raises OSError."""
+        records = TurnRecords()
         for record in jsonl.read(self._path).records:
             try:
-                _replay(transactions, record)
+                _replay(records, record)
             except (KeyError, TypeError, AttributeError):
                 continue  # torn, or written by another version
-        return list(transactions.values())
+        return records
 
 
-def _replay(transactions: dict[str, Transaction], record: dict[str, Any]) -> None:
-    apply_id = record["id"]
-    if record["op"] == "intent":
+def _replay(records: TurnRecords, record: dict[str, Any]) -> None:
+    transactions, unlocks = records.transactions, records.unlocks
+    if record["op"] == "unlock":
+        unlock = Unlock(record["path"], record["inode"], record["mode"], record["unlocked"])
+        unlocks[record["workspace"], unlock.path] = unlock
+    elif record["op"] == "locked":
+        for key in [key for key in unlocks if key[0] == record["workspace"]]:
+            del unlocks[key]
+    elif record["op"] == "intent":
         steps = tuple(PathChange.from_dict(step) for step in record["steps"])
-        transactions[apply_id] = Transaction(
-            apply_id, record["kind"], record["workspace"], record["time"], steps
+        transactions[record["id"]] = Transaction(
+            record["id"], record["kind"], record["workspace"], record["time"], steps
         )
     elif record["op"] == "done":
-        apply = transactions[apply_id]
+        apply = transactions[record["id"]]
         steps = tuple(_with_mode(step, record["modes"]) for step in apply.steps)
-        transactions[apply_id] = replace(apply, steps=steps, outcome="done")
+        transactions[apply.id] = replace(apply, steps=steps, outcome="done")
+        for step in steps:  # the new mode counts; it may be the same as the unlocked one
+            key = (apply.workspace, step.path)
+            if key in unlocks and unlocks[key].mode != step.after.mode:
+                del unlocks[key]
     elif record["op"] == "reverted":
-        transactions[apply_id] = replace(transactions[apply_id], outcome="reverted")
+        transactions[record["id"]] = replace(transactions[record["id"]], outcome="reverted")
 
 
 def _with_mode(step: PathChange, modes: dict[str, int | None]) -> PathChange:
@@ -133,20 +168,14 @@ def turn_logs(session_dir: Path) -> list[TurnLog]:
     return [TurnLog(session_dir, turn) for turn in sorted(turns)]
 
 
-def all_logs(sessions: Path, workspace: str) -> Iterator[tuple[TurnLog, list[Transaction]]]:
-    """The log of every turn that changed `workspace`, with the turn's transactions there.
-
-    `workspace` is a path without links.
-    """
+def all_logs(sessions: Path) -> Iterator[TurnLog]:
+    """The log of every turn of the sessions in the folder `sessions`."""
     try:
         folders = sorted(entry for entry in sessions.iterdir() if entry.is_dir())
     except FileNotFoundError:
         return
     for folder in folders:
-        for log in turn_logs(folder):
-            applies = [a for a in log.transactions() if a.workspace == workspace]
-            if applies:
-                yield log, applies
+        yield from turn_logs(folder)
 
 
 def last_done(applies: Sequence[Transaction]) -> Transaction | None:

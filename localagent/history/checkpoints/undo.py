@@ -178,7 +178,7 @@ def _run(
                 "check the owners and the modes of the files and their folders",
             )
         turn = _chosen(_turns(root, sessions), which, kind)
-        with SafeDir(root) as tree:
+        with SafeDir(root, turn.log) as tree:
             try:
                 change_set = _changes_back(tree, turn, turn.changes(kind), force)
             except OSError as error:
@@ -225,7 +225,9 @@ def _locked(root: Path, purpose: str, lock: WorkspaceLock | None) -> AbstractCon
 def _turns(root: Path, sessions: Path) -> list[_Turn]:
     """All turns with a change in `root`, oldest change first."""
     turns = []
-    for log, applies in all_logs(sessions, str(root.resolve())):
+    workspace = str(root.resolve())
+    for log in all_logs(sessions):
+        applies = [apply for apply in log.transactions() if apply.workspace == workspace]
         last = last_done(applies)
         if last is not None:
             undone = last if last.kind == "undo" else None

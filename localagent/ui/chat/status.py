@@ -23,7 +23,7 @@ from localagent.core.events import (
 )
 from localagent.models.base import ModelInfo
 from localagent.ui.view.format import tests
-from localagent.workspace.safe_files import read_below
+from localagent.workspace.open_below import read_below
 
 BRANCH_SECONDS = 2.0
 """Seconds between two reads of the current branch."""

@@ -27,7 +27,7 @@ from localagent.core.changes import Change
 from localagent.core.errors import RefusedError
 from localagent.workspace.git.repositories import is_of_git, repositories
 from localagent.workspace.git.run import ask_git
-from localagent.workspace.safe_files import open_below, read_below
+from localagent.workspace.open_below import open_below, read_below
 
 LISTING = ".git/localagent-index"
 LIST_INDEX = f"git ls-files --stage -z > {LISTING} 2>/dev/null"

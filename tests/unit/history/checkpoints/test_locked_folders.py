@@ -17,6 +17,8 @@ from localagent.core.errors import RefusedError, WorkspaceError
 from localagent.history.checkpoints import checkpoint
 from localagent.history.checkpoints.checkpoint import Checkpoints
 from localagent.history.checkpoints.undo import undo
+from localagent.workspace.git.branch import file_version
+from localagent.workspace.safe_files import SafeDir
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="no permission bits there")
 
@@ -83,6 +85,81 @@ def test_a_locked_folder_of_the_user_keeps_its_mode(base: Path) -> None:
     assert mode(root / "r") == 0
     (root / "r").chmod(0o700)
     assert (root / "r/f").read_text() == "kept\n"
+
+
+class Killed(BaseException):
+    """Stands for `kill -9`."""
+
+
+def locked_tree(root: Path) -> dict[str, int]:
+    """Fill `root` with entries whose owner may not read them, and return their modes."""
+    (root / "r").mkdir()
+    (root / "r/f").write_text("old\n")
+    (root / "secret").write_text("s")
+    modes = {"r/f": 0o200, "r": 0o000, "secret": 0o200}
+    for path, bits in modes.items():
+        (root / path).chmod(bits)
+    return modes
+
+
+def modes_of(root: Path, *paths: str) -> dict[str, int]:
+    """The modes of `paths`, parents first; the parents are unlocked for it."""
+    modes = {}
+    for path in sorted(paths):
+        modes[path] = mode(root / path)
+        (root / path).chmod(modes[path] | stat.S_IRWXU)
+    return modes
+
+
+def kill(*_: object) -> None:
+    raise Killed
+
+
+@pytest.mark.parametrize("moment", ["_keep", "apply_changes", "file_changes"])
+def test_a_kill_leaves_no_mode_changed(
+    base: Path, monkeypatch: pytest.MonkeyPatch, moment: str
+) -> None:
+    """At the moments: before the intent is recorded, after it, and after the change is done."""
+    root = base / "ws"
+    before = locked_tree(root)
+    journal = Checkpoints(root, base / "sessions/s", 1)
+    changes = [Change("r", "dir", mode=0o700), file_change("secret", b"new", 0o600)]
+    with monkeypatch.context() as patch:
+        patch.setattr(checkpoint, moment, kill)
+        patch.setattr(checkpoint, "_take_back", lambda *_: None)
+        patch.setattr(SafeDir, "_lock_again", lambda _: None)
+        with pytest.raises(Killed):
+            journal.apply([*changes, file_change("r/g", b"g")])
+    assert mode(root / "secret") == 0o600  # unlocked, or new
+    recovery = checkpoint.recover_workspace(root, base / "sessions")
+    assert not recovery.failed
+    done = {"r": 0o700, "r/f": 0o200, "secret": 0o600}
+    assert modes_of(root, *before) == (done if moment == "file_changes" else before)
+
+
+def test_a_mode_that_the_user_sets_later_stays(base: Path) -> None:
+    root = base / "ws"
+    locked_tree(root)
+    changes = [file_change("secret", b"new", 0o600)]
+    Checkpoints(root, base / "sessions/s", 1).apply([*changes, Change("r", "absent")])
+    undo(root, sessions=base / "sessions")
+    for path in ("secret", "r", "r/f"):
+        (root / path).chmod(0o700 if path == "r" else 0o600)
+    checkpoint.recover_workspace(root, base / "sessions")
+    assert modes_of(root, "r", "r/f", "secret") == {"r": 0o700, "r/f": 0o600, "secret": 0o600}
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid"), reason="users")
+def test_a_reader_without_a_log_changes_no_mode(
+    base: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = base / "ws"
+    before = locked_tree(root)
+    monkeypatch.setattr(SafeDir, "_lock_again", lambda _: None)
+    for path in ("r/f", "secret"):
+        with pytest.raises(PermissionError):
+            file_version(root, path)
+    assert modes_of(root, *before) == before
 
 
 def test_what_cannot_be_taken_back_keeps_no_session_from_starting(

@@ -63,13 +63,13 @@ def test_damaged_and_foreign_lines_are_skipped(log: TurnLog) -> None:
     assert [t.id for t in log.transactions()] == ["one", "two"]
 
 
-def test_logs_are_found_by_workspace(log: TurnLog, tmp_path: Path) -> None:
+def test_all_logs_are_found(log: TurnLog, tmp_path: Path) -> None:
     log.intent(transaction("one", MADE))
     TurnLog(log.session_dir, 2).intent(transaction("two", MADE, workspace="/elsewhere"))
     (log.session_dir / "checkpoints" / "turn-1.jsonl").touch()
     assert [each.turn for each in turn_logs(log.session_dir)] == [1, 2]
-    assert [(each.session, each.turn) for each, _ in all_logs(tmp_path, "/w")] == [("s1", 1)]
-    assert list(all_logs(tmp_path / "nowhere", "/w")) == []
+    assert [(each.session, each.turn) for each in all_logs(tmp_path)] == [("s1", 1), ("s1", 2)]
+    assert list(all_logs(tmp_path / "nowhere")) == []
 
 
 def done(*kinds_and_steps: tuple[TransactionKind, PathChange]) -> list[Transaction]:
