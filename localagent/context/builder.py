@@ -150,7 +150,7 @@ def _strong(passages: Sequence[Passage]) -> set[tuple[str, int]]:
 def text_of(workspace: Workspace, path: str, record: Record | None = None) -> str:
     """The text of a file; empty if the file is missing, binary or hidden by a rule."""
     try:
-        if workspace.unreadable is not None and workspace.is_hidden(workspace.relative(path)):
+        if workspace.hides(path):
             return ""
         data = workspace.read_bytes(path)
     except (OSError, OutsideWorkspace):

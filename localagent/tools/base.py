@@ -166,8 +166,8 @@ class Action:
     """One prepared call, which `perform` carries out.
 
     `subject` is the object of the permission: a path relative to the workspace, or a command line.
-    `preview` shows the user the effect (a diff, a command). `changes` are the writes that are known
-    in advance.
+    `aliases` are other names of the path, by which the call names it through links. `preview` shows
+    the user the effect (a diff, a command). `changes` are the writes that are known in advance.
     """
 
     tool: str
@@ -176,6 +176,7 @@ class Action:
     preview: str
     perform: Callable[[], ToolResult | Confirmation]
     changes: tuple[Change, ...] = field(default=())
+    aliases: tuple[str, ...] = ()
 
 
 class Tool(Protocol):

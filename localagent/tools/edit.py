@@ -10,7 +10,7 @@ from localagent.edits.reply_blocks import FORMAT, code, fence_line, search_repla
 from localagent.edits.search_replace import apply_search_replace
 from localagent.edits.textfile import sha256, with_text
 from localagent.tools.base import Action, ToolArguments, ToolContext, ToolSpec, parse
-from localagent.tools.targets import Target, change_action, load
+from localagent.tools.targets import Target, change_action, ensure_readable, load
 
 _GRAMMAR = r"""
 edit    ::= "edit path=" path (" function=" [A-Za-z_.0-9]+ "\n" body | "\n" change)
@@ -45,13 +45,14 @@ class Edit:
     def prepare(self, arguments: dict[str, str], context: ToolContext) -> Action:
         """See `Tool.prepare`."""
         given = parse(EditArguments, self.spec.name, _with_path(arguments))
+        ensure_readable(context.workspace, given.path)
         target = load(context.workspace, given.path)
         # The message about a failed edit shows the model lines of the file.
         context.record_read(target.path, sha256(target.data))
         body = context.redactor.restore(given.body, target.file.text)
         text = _edited(target, given.model_copy(update={"body": body}), context)
         return change_action(
-            self.spec.name, context, target.path, target, with_text(target.file, text)
+            self.spec.name, context, given.path, target, with_text(target.file, text)
         )
 
 

@@ -18,7 +18,7 @@ from localagent.logs.sources import file_name
 from localagent.logs.store import digest_of
 from localagent.redaction.secret_files import is_secret
 from localagent.tools.base import Action, ToolArguments, ToolContext, ToolSpec, parse
-from localagent.tools.targets import locate, nearest
+from localagent.tools.targets import ensure_readable, locate, nearest
 
 _LINES = 60
 _RANGE = re.compile(r"(?P<start>[\d: T-]*?\d\d:\d\d)(?:\s*-\s*(?P<end>[\d: T-]*?\d\d:\d\d))?")
@@ -75,8 +75,7 @@ def _files(given: str, context: ToolContext) -> list[str]:
         path = locate(workspace, name)
         if not workspace.exists(path):
             raise ToolError(f"there is no {path}{nearest(workspace, path)}")
-        if workspace.is_hidden(path):
-            raise ToolError(f"a rule denies reading {path}")
+        ensure_readable(workspace, name)
         folder = workspace.root / path
         if not folder.is_dir():
             files.append(path)

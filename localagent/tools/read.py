@@ -53,6 +53,7 @@ class Read:
             subject=target.path,
             preview=_preview(target.path, given.lines),
             perform=lambda: _show(target, wanted, context),
+            aliases=context.workspace.names(given.path)[1:],
         )
 
 

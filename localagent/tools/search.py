@@ -18,7 +18,7 @@ from localagent.core.errors import OutsideWorkspace, ToolError
 from localagent.core.interpreter import plain_python
 from localagent.core.messages import ToolResult
 from localagent.tools.base import Action, ToolArguments, ToolContext, ToolSpec, parse
-from localagent.tools.targets import locate, nearest
+from localagent.tools.targets import ensure_readable, locate, nearest
 from localagent.workspace import gitignore
 from localagent.workspace.workspace import Workspace
 
@@ -103,6 +103,7 @@ def _scope(workspace: Workspace, path: str) -> tuple[list[str], str]:
     if not workspace.exists(rel):
         raise ToolError(f"there is no {rel}{nearest(workspace, rel)}")
     if not os.path.isdir(workspace.root / rel):  # noqa: PTH112 - never raises
+        ensure_readable(workspace, bare)
         return [rel], rel
     prefix = "" if rel == "." else f"{rel}/"
     return [name for name in workspace.files() if name.startswith(prefix)], rel

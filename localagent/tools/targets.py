@@ -36,12 +36,21 @@ def locate(workspace: Workspace, path: str, *, secrets: bool = False) -> str:
 
     Raises OutsideWorkspace. Raises ToolError for git's own files and for files with secrets.
     """
-    rel = workspace.relative(path)
-    if ".git" in rel.lower().split("/"):
-        raise ToolError(f"{rel} belongs to git, so no file tool may use it; use the shell for git")
-    if not secrets and is_secret(rel):
-        raise ToolError(f"{rel} looks like it holds secrets, so no tool may use it")
-    return rel
+    names = workspace.names(path)
+    for name in names:
+        if ".git" in name.lower().split("/"):
+            raise ToolError(
+                f"{name} belongs to git, so no file tool may use it; use the shell for git"
+            )
+        if not secrets and is_secret(name):
+            raise ToolError(f"{name} looks like it holds secrets, so no tool may use it")
+    return names[0]
+
+
+def ensure_readable(workspace: Workspace, path: str) -> None:
+    """Raise ToolError if a rule denies reading `path` by one of its names."""
+    if workspace.hides(path):
+        raise ToolError(f"a rule denies reading {workspace.relative(path)}")
 
 
 def load(
@@ -105,11 +114,12 @@ def _size(workspace: Workspace, rel: str) -> int:
 def change_action(
     tool: str, context: ToolContext, path: str, before: Target | None, after: TextFile
 ) -> Action:
-    """The action that writes `after` to `path`; `before` is the old content, None for a new file.
+    """The action that writes `after` to `path`, as the call names it.
 
-    Raises ToolError if the text no longer parses, or has a placeholder that the file lacks. The
-    user is not asked about such an edit.
+    `before` is the old content, None for a new file. Raises ToolError if the text no longer parses,
+    or has a placeholder that the file lacks. The user is not asked about such an edit.
     """
+    path, *aliases = context.workspace.names(path)
     old = before.file.text if before else ""
     if mark := context.redactor.first_placeholder(after.text, old):
         raise ToolError(
@@ -131,6 +141,7 @@ def change_action(
         preview=diff,
         perform=_performer(context, path, before, change, diff),
         changes=(change,),
+        aliases=tuple(aliases),
     )
 
 

@@ -44,7 +44,7 @@ class Write:
             raise ToolError(f"write needs the content of {path} in its block")
         body = context.redactor.restore(given.body, before.file.text) if before else given.body
         after = replace_file(before.file if before else None, body)
-        return change_action(self.spec.name, context, path, before, after)
+        return change_action(self.spec.name, context, given.path, before, after)
 
 
 def _is_there(workspace: Workspace, path: str) -> bool:

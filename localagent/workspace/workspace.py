@@ -2,7 +2,8 @@
 
 A path in the workspace is relative to the workspace's root, with `/` between the parts and with all
 links resolved. Each file therefore has exactly one name, so an alias cannot get around a rule for
-the file. Names that are not UTF-8 are decoded with `surrogateescape`, as by `os.fsdecode`.
+the file. A rule for an alias holds too, where a path is given by this alias (`Workspace.names`).
+Names that are not UTF-8 are decoded with `surrogateescape`, as by `os.fsdecode`.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ ENVIRONMENT_MARK = "pyvenv.cfg"
 """The file in the folder of each virtual environment of Python, which many projects do not list in
 .gitignore."""
 
+_MAX_LINKS = 40  # links on one path; the Linux kernel has the same limit
 # Folders of the kernel; links in them, such as /proc/self, have another target in each process.
 _MAGIC = ("/proc", "/dev", "/sys")
 
@@ -75,6 +77,10 @@ class Workspace:
         """Whether a rule denies reading `name`, which is spelled as in `files()`."""
         return self.unreadable is not None and self.unreadable(name)
 
+    def hides(self, path: str) -> bool:
+        """Whether a rule denies reading `path` by one of its names. Raises OutsideWorkspace."""
+        return self.unreadable is not None and any(map(self.unreadable, self.names(path)))
+
     @property
     def writable(self) -> bool:
         """Whether this user may write in the root folder."""
@@ -95,6 +101,25 @@ class Workspace:
         # A name such as "x " means "x" in the next call, so it is resolved again.
         again = self._cleaned(name)
         return name if again == name else self.relative(again)
+
+    def names(self, path: str) -> tuple[str, ...]:
+        """All names by which `path` leads to its file: the unique one, then those of links.
+
+        Raises OutsideWorkspace as `relative` does.
+        """
+        names = {self.relative(path): None}
+        here = os.path.normpath(self.root / self._cleaned(path))
+        if Path(here).is_relative_to(self.given):
+            here = str(self.root / Path(here).relative_to(self.given))
+        for _ in range(_MAX_LINKS):
+            if not Path(here).is_relative_to(self.root):
+                break  # a folder outside that leads back by a link
+            names[Path(here).relative_to(self.root).as_posix()] = None
+            target = self._first_link_followed(Path(here))
+            if target is None:
+                break
+            here = os.path.normpath(target)
+        return tuple(names)
 
     def path(self, rel: str) -> Path:
         """The absolute path of `rel`. A link in the last part is not followed.
@@ -225,6 +250,18 @@ class Workspace:
         if first.startswith("~") and not _exists_in(self.root, first):
             raise _outside(path)
         return text
+
+    def _first_link_followed(self, path: Path) -> Path | None:
+        """`path`, with its first link below the root replaced by the target; None if it has no
+        link."""
+        parts = path.relative_to(self.root).parts
+        for end in range(1, len(parts) + 1):
+            link = self.root.joinpath(*parts[:end])
+            try:
+                return link.parent.joinpath(link.readlink(), *parts[end:])
+            except OSError:
+                continue  # no link, or no such path
+        return None
 
     def _refuse_magic(self, text: str, given: str) -> None:
         """Refuse absolute paths such as /proc/self/cwd, whose target differs between processes."""

@@ -85,7 +85,7 @@ def open_file(turn: Turn, path: str) -> TextFile | None:
         return None
     if workspace.path(path).is_dir():
         raise UsageError(f"{path} is a folder", "name a file")
-    if workspace.is_hidden(path):
+    if workspace.hides(path):
         raise RefusedError(f"a rule denies reading {path}")
     data = workspace.read_bytes(path)
     if is_binary(data):

@@ -41,9 +41,18 @@ _NO = "the user said no"
 
 
 def permit(
-    turn: Turn, tool: str, effect: Effect, subject: str, shown: str, *, entered: bool = False
+    turn: Turn,
+    tool: str,
+    effect: Effect,
+    subject: str,
+    shown: str,
+    *,
+    entered: bool = False,
+    aliases: Sequence[str] = (),
 ) -> Generator[Event, None, Decision]:
     """Decide whether `tool` may act on `subject`; ask the user if the rules say so.
+
+    `aliases` are other names of the path `subject`, which rules may protect too.
 
     The user is not asked about a call that the user `entered`, and no mode stops such a call. Its
     changes are judged like those of the model's calls. The front end answers a `Question` before it
@@ -51,6 +60,12 @@ def permit(
     the edited command.
     """
     verdict = turn.services.gate.decide(tool, effect, subject, turn.task_paths, entered=entered)
+    for alias in aliases:
+        other = turn.services.gate.decide(tool, effect, alias, turn.task_paths, entered=entered)
+        # That the task does not name an alias is no reason to ask about a change.
+        by_rule = effect == "read" or other.by in ("rule", "project")
+        if other.action == "deny" or (verdict.action == "allow" and by_rule):
+            verdict = other if verdict.action != "deny" else verdict
     if entered and verdict.action == "ask":
         decision = Decision(tool, subject, True, "user", "you entered it")
         yield decision
@@ -249,9 +264,8 @@ def _perform(turn: Turn, call: ToolCall, entered: bool) -> Generator[Event, None
         entered=entered,
     )
     action = tool.prepare(call.arguments, context)
-    decision = yield from permit(
-        turn, call.name, action.effect, action.subject, action.preview, entered=entered
-    )
+    what = (action.effect, action.subject, action.preview)
+    decision = yield from permit(turn, call.name, *what, entered=entered, aliases=action.aliases)
     if not decision.allowed:
         raise refusal(decision, ends_turn=False)
     edited = decision.subject != action.subject
