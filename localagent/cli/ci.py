@@ -200,9 +200,9 @@ def _opened(args: argparse.Namespace, path: Path, *, append: bool = False) -> Te
 
     In the checkout no link is followed, because the repository or a command may have made it.
     """
-    from localagent.workspace.open_below import write_below
+    from localagent.workspace.open_below import below_checkout, write_below
 
-    below = _below_checkout(path, args.directory)
+    below = below_checkout(path, args.directory)
     try:
         if below is None:
             mode: Literal["a", "w"] = "a" if append else "w"
@@ -216,17 +216,6 @@ def _opened(args: argparse.Namespace, path: Path, *, append: bool = False) -> Te
             ) from None
         raise UsageError(f"cannot write {path}: {error.strerror}") from None
     return os.fdopen(descriptor, "w", encoding="utf-8", errors="replace", newline="\n")
-
-
-def _below_checkout(path: Path, directory: Path) -> tuple[Path, str] | None:
-    """The checkout and the path of a report below it; None for a report outside of it."""
-    root = directory.resolve()
-    root = next((p for p in (root, *root.parents) if (p / ".git").exists()), root)
-    absolute = Path(os.path.abspath(path))  # noqa: PTH100 - Path.resolve would follow links
-    for folder in reversed(absolute.parents):
-        if folder.exists() and folder.samefile(root):
-            return root, absolute.relative_to(folder).as_posix()
-    return None
 
 
 def _write_reports(args: argparse.Namespace, texts: Mapping[str, Callable[[], str]]) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import errno
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -158,13 +160,34 @@ def export(args: argparse.Namespace) -> CliResult:
         path = folder / f"{name}.md"
         if path.exists() and not _may_overwrite(args.console, path, text, args.yes):
             continue
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(f"{text}\n", encoding="utf-8", newline="\n")
-        except OSError as error:
-            raise WorkspaceError(f"cannot write {path}: {error.strerror}") from None
+        _write(folder, f"{name}.md", f"{text}\n")
         written.append(str(path))
     return text_result(*written)
+
+
+def _write(folder: Path, name: str, text: str) -> None:
+    """Write the file `name` below `folder`. Raises UsageError and WorkspaceError.
+
+    In a checkout no link is followed, because the repository may have made it.
+    """
+    from localagent.workspace.open_below import below_checkout, write_below
+
+    path = folder / name
+    try:
+        below = below_checkout(path, Path())
+        if below is None:
+            folder.mkdir(parents=True, exist_ok=True)
+            below = (folder.resolve(), name)
+        descriptor = write_below(*below, make_folders=True)
+        with os.fdopen(descriptor, "w", encoding="utf-8", newline="\n") as file:
+            file.write(text)
+    except OSError as error:
+        if error.errno in (errno.ELOOP, errno.ENOTDIR):
+            raise UsageError(
+                f"cannot write {path}: a part of its path is a link",
+                "name a folder without links, or remove the link",
+            ) from None
+        raise WorkspaceError(f"cannot write {path}: {error.strerror}") from None
 
 
 def _may_overwrite(console: Console, path: Path, text: str, yes: bool) -> bool:

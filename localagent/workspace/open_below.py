@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
+from contextlib import suppress
 from pathlib import Path
 
 DIR_FDS = os.open in os.supports_dir_fd and hasattr(os, "O_NOFOLLOW")
@@ -37,13 +38,14 @@ def read_below(root: Path, name: str, limit: int) -> bytes:
         return file.read(limit)
 
 
-def write_below(root: Path, name: str, *, append: bool = False) -> int:
+def write_below(root: Path, name: str, *, append: bool = False, make_folders: bool = False) -> int:
     """Open the regular file `name` below `root` for writing, and return its descriptor.
 
-    The file is made, or emptied without `append`. Raises OSError if a part of the path is a link.
+    The file is made, or emptied without `append`; `make_folders` also makes its folders.
+    Raises OSError if a part of the path is a link.
     """
     how = os.O_WRONLY | os.O_CREAT | SAFE | getattr(os, "O_NONBLOCK", 0)
-    descriptor = _open(root, name, how)
+    descriptor = _open(root, name, how, make_folders=make_folders)
     try:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             raise OSError(errno.EINVAL, "not a regular file", name)
@@ -57,22 +59,41 @@ def write_below(root: Path, name: str, *, append: bool = False) -> int:
     return descriptor
 
 
-def _open(root: Path, name: str, flags: int) -> int:
+def below_checkout(path: Path, directory: Path) -> tuple[Path, str] | None:
+    """The checkout that holds `directory`, and `path` relative to it; None for a path elsewhere."""
+    root = directory.resolve()
+    root = next((p for p in (root, *root.parents) if (p / ".git").exists()), root)
+    absolute = Path(os.path.abspath(path))  # noqa: PTH100 - Path.resolve would follow links
+    for folder in reversed(absolute.parents):
+        if folder.exists() and folder.samefile(root):
+            return root, absolute.relative_to(folder).as_posix()
+    return None
+
+
+def _open(root: Path, name: str, flags: int, *, make_folders: bool = False) -> int:
     """Open `name` below `root` without following links in its folders; `flags` are for `name`."""
     if not DIR_FDS:
+        if make_folders:
+            Path(root, name).parent.mkdir(parents=True, exist_ok=True)
         return os.open(f"{root}/{name}", flags, 0o666)
     *folders, last = name.split("/")
-    folder = descend(os.open(root, FOLDER), folders)
+    folder = descend(os.open(root, FOLDER), folders, make=make_folders)
     try:
         return os.open(last, flags, 0o666, dir_fd=folder)
     finally:
         os.close(folder)
 
 
-def descend(fd: int, parts: list[str]) -> int:
-    """Open the folder at the path `parts` below the open folder `fd`, and close `fd`."""
+def descend(fd: int, parts: list[str], *, make: bool = False) -> int:
+    """Open the folder at the path `parts` below the open folder `fd`, and close `fd`.
+
+    With `make`, missing folders are made.
+    """
     try:
         for part in parts:
+            if make:
+                with suppress(FileExistsError):
+                    os.mkdir(part, dir_fd=fd)
             below = os.open(part, FOLDER, dir_fd=fd)
             os.close(fd)
             fd = below

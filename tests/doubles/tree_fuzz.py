@@ -267,7 +267,7 @@ def _killed(
         with suppress(BaseException):
             Checkpoints(root, sessions / "s", 1).apply(changes)
         os._exit(0)
-    time.sleep(source.random() * 0.02)
+    time.sleep(source.random() ** 2 * 0.2)
     os.kill(child, signal.SIGKILL)
     os.waitpid(child, 0)
     recovery = recover_workspace(root, sessions)

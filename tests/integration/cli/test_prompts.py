@@ -28,9 +28,13 @@ def run(workspace: Path, tmp_path: Path, *words: str) -> tuple[int, list[dict[st
     return done.returncode, [json.loads(line) for line in done.stdout.splitlines()], done.stderr
 
 
-def export(cwd: Path, *words: str) -> int:
+def exported(cwd: Path, *words: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "localagent", "prompts", "export", *words]
-    return subprocess.run(command, cwd=cwd, stdin=subprocess.DEVNULL, timeout=60).returncode
+    return subprocess.run(command, cwd=cwd, input="", stderr=subprocess.PIPE, text=True, timeout=60)
+
+
+def export(cwd: Path, *words: str) -> int:
+    return exported(cwd, *words).returncode
 
 
 def test_every_text_is_listed_shown_and_exported(workspace_dir: Path, tmp_path: Path) -> None:
@@ -42,6 +46,33 @@ def test_every_text_is_listed_shown_and_exported(workspace_dir: Path, tmp_path: 
     assert export(workspace_dir, "--all", "--to", str(tmp_path / "x")) == 0
     for name in shipped_names():
         assert (tmp_path / "x" / f"{name}.md").read_bytes() == (SHIPPED / f"{name}.md").read_bytes()
+
+
+@pytest.mark.parametrize("place", [".localagent", ".localagent/prompts/workflow", "file"])
+def test_no_text_is_exported_through_a_link(
+    workspace_dir: Path, tmp_path: Path, place: str
+) -> None:
+    """A repository may have a link in the place of a folder or a file."""
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    path = workspace_dir / ".localagent/prompts" / f"{ANSWER}.md"
+    link = path if place == "file" else workspace_dir / place
+    link.parent.mkdir(parents=True, exist_ok=True)
+    link.symlink_to(elsewhere / "missing.md" if place == "file" else elsewhere)
+    for to in (".localagent/prompts", str(workspace_dir / ".localagent/prompts")):
+        done = exported(workspace_dir, "--yes", ANSWER, "--to", to)
+        assert done.returncode == 2 and "a part of its path is a link" in done.stderr
+    assert list(elsewhere.iterdir()) == []
+
+
+def test_the_folder_of_settings_may_be_a_link(
+    workspace_dir: Path, tmp_path: Path, folder: Path
+) -> None:
+    (tmp_path / "dotfiles").mkdir()
+    folder.parent.mkdir(parents=True)
+    folder.symlink_to(tmp_path / "dotfiles")
+    assert export(workspace_dir, ANSWER) == 0
+    assert (tmp_path / "dotfiles" / f"{ANSWER}.md").is_file()
 
 
 def test_the_users_text_is_used_and_not_written_over(
