@@ -195,6 +195,7 @@ class SessionGate:
             confined=self._confined,
             read_only=self._read_only,
             mode="ask" if entered else self._mode,
+            entered=entered,
         )
 
     def runs_later(self, path: str) -> bool:

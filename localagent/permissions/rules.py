@@ -122,13 +122,15 @@ class Permissions:
         confined: bool = False,
         read_only: bool = False,
         mode: Mode = "ask",
+        entered: bool = False,
     ) -> Ruling:
         """Decide on one action.
 
         `subject` is a path relative to the workspace or, for the effect "execute", a command line.
         `named` are the paths that the user's task names. `yes` is the flag --yes, which answers
         questions but lifts no refusal. `confined` means that a sandbox confines commands.
-        `read_only` means that another session holds the workspace's lock.
+        `read_only` means that another session holds the workspace's lock. `entered` means that a
+        command that the user entered wrote the file.
         """
         if effect != "execute":
             subject = normal_path(subject)
@@ -136,7 +138,7 @@ class Permissions:
         if refusal is not None:
             return refusal
         verdict = self._by_rules(tool, effect, subject, confined) or self._by_default(
-            tool, effect, subject, named, confined
+            tool, effect, subject, named, confined, entered
         )
         if verdict.action == "ask":
             verdict = self._eased(verdict, effect, subject, mode, confined)
@@ -182,7 +184,13 @@ class Permissions:
         return None
 
     def _by_default(
-        self, tool: str, effect: Effect, subject: str, named: frozenset[str], confined: bool
+        self,
+        tool: str,
+        effect: Effect,
+        subject: str,
+        named: frozenset[str],
+        confined: bool,
+        entered: bool,
     ) -> Ruling:
         if effect == "execute":
             if not confined:
@@ -192,7 +200,8 @@ class Permissions:
             return Ruling("ask", "default", "commands need your consent")
         if self._secret(subject):
             reason = f"{subject} looks like it holds a secret"
-            return Ruling("deny" if effect == "write" else "ask", "default", reason)
+            refused = effect == "write" and not entered
+            return Ruling("deny" if refused else "ask", "default", reason)
         if effect == "read":
             return Ruling("allow", "default", "reading in the workspace is allowed")
         if any(self._same_path(subject, path) for path in named):

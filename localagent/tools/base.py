@@ -114,7 +114,8 @@ CHECK = ToolSpec("check", body="command", verb="run the check")
 """The project's check: the model cannot call `check`, but permission rules apply to it."""
 
 HANDOFF = ToolSpec("handoff", verb="keep the change of")
-"""The question about files that a command changed and that other programs run later."""
+"""The question about files that a command changed, and that other programs run or that may hold
+secrets."""
 
 MayHave = Callable[[str, Sequence[str], bool], Sequence[str]]
 """Returns the files that may contain a pattern. True marks the pattern as a regular expression."""
@@ -153,8 +154,9 @@ class ToolContext:
 class Confirmation:
     """A call that needs the user's answer before it changes some files.
 
-    `changes` are files that other programs run later (permissions/handoff.py). `resume` finishes
-    the call; its argument says whether the user agrees to these changes.
+    `changes` are files that other programs run later (permissions/handoff.py), or that may hold
+    secrets, if the user entered the command. `resume` finishes the call; its argument says whether
+    the user agrees to these changes.
     """
 
     changes: tuple[Change, ...]

@@ -15,6 +15,7 @@ from localagent.core.messages import ToolResult
 from localagent.core.path_names import MOST, listed, printable
 from localagent.egress.blocked import BLOCKED, BlockedConnection
 from localagent.permissions.shell_commands import simple_commands
+from localagent.redaction.secret_files import is_secret
 from localagent.redaction.unicode import without_escapes
 from localagent.sandbox.base import Command, CommandResult, closed_port_hint
 from localagent.tools.base import Action, Confirmation, ToolArguments, ToolContext, ToolSpec, parse
@@ -99,7 +100,7 @@ def _run(line: str, context: ToolContext) -> ToolResult | Confirmation:
     rest = [change for change in found if not is_of_git(change.path, made)]
     run = _Run(line, done, rest, others, before)
     refused = _denied(rest, others, context.denies, root)
-    held = [c for c in rest if c.path not in refused and _is_handoff(c, context)]
+    held = [c for c in rest if c.path not in refused and _needs_answer(c, context)]
     if held and not done.cancelled:
         return Confirmation(
             tuple(held), lambda agreed: _finish(run, context, held if agreed else (), held)
@@ -122,10 +123,17 @@ class _Run:
     before: adopt.GitSnapshot | None
 
 
-def _is_handoff(change: Change, context: ToolContext) -> bool:
-    """Whether the user must agree to the change, since other programs run the file later."""
-    handoff = change.kind != "dir" and context.runs_later(change.path)
-    return handoff and context.asks(change.path)
+def _needs_answer(change: Change, context: ToolContext) -> bool:
+    """Whether the user must agree to the change."""
+    return change.kind != "dir" and _is_asked_about(change.path, context)
+
+
+def _is_asked_about(path: str, context: ToolContext) -> bool:
+    """Whether other programs run the file later, or it may hold secrets, and no rule decides.
+
+    Only a command that the user entered may write a file with secrets.
+    """
+    return (context.runs_later(path) or is_secret(path)) and context.asks(path)
 
 
 def _finish(
@@ -148,8 +156,7 @@ def _finish(
         git = adopt.adopt(
             *(root, before, others, line),
             lambda path: (
-                context.denies(path)
-                or (path not in kept and context.runs_later(path) and context.asks(path))
+                context.denies(path) or (path not in kept and _is_asked_about(path, context))
             ),
             _ref_words(line),
         )

@@ -31,6 +31,7 @@ from localagent.core.messages import ToolCall, ToolResult
 from localagent.core.path_names import MOST, listed, printable
 from localagent.edits.diff import unified
 from localagent.edits.textfile import decode, is_binary, plain_sha256
+from localagent.redaction.secret_files import is_secret
 from localagent.tools.base import HANDOFF, Confirmation, Effect, ToolContext
 from localagent.workspace.workspace import Workspace
 
@@ -114,13 +115,19 @@ def _answered(turn: Turn, tool: str, effect: Effect, subject: str, answer: Answe
 
 
 def _permit_handoff(turn: Turn, changes: Sequence[Change]) -> Generator[Event, None, Decision]:
-    """Ask once about all files that a command changed and that other programs run later."""
+    """Ask once about all files that a command changed, and that other programs run or that may hold
+    secrets."""
     subject = listed([printable(change.path) for change in changes])
     first = changes[:MOST]
     shown = "\n".join(preview(turn.services.workspace, change) for change in first)
     if others := [printable(change.path) for change in changes[MOST:]]:
         shown += f"\n{len(others)} more files change: {listed(others, _MAX_NAMES)}"
-    reason = "a command changed what other programs run or obey later, outside of the sandbox"
+    reasons = []
+    if any(turn.services.gate.runs_later(change.path) for change in changes):
+        reasons.append("what other programs run or obey later, outside of the sandbox")
+    if any(is_secret(change.path) for change in changes):
+        reasons.append("what looks like it holds a secret")
+    reason = f"a command changed {', and '.join(reasons)}"
     return (yield from _ask(turn, HANDOFF.name, "write", subject, shown, reason))
 
 

@@ -78,6 +78,15 @@ def test_only_a_rule_of_the_user_opens_a_secret_to_writing() -> None:
     assert action(project, "edit", "write", ".env") == "deny"
 
 
+def test_a_command_that_the_user_entered_may_ask_to_write_a_secret() -> None:
+    for flags in ({}, {"yes": True}):
+        assert action(Permissions(), "shell", "write", ".env", entered=True, **flags) == "ask"
+    headless = Permissions(interactive=False)
+    assert action(headless, "shell", "write", ".env", entered=True) == "deny"
+    denied = Permissions([Rule("*", ".env", "deny")])
+    assert action(denied, "shell", "write", ".env", entered=True) == "deny"
+
+
 def test_headless_secrets_are_denied_and_other_questions_stay_questions() -> None:
     headless = Permissions(interactive=False)
     assert action(headless, "read", "read", ".env") == "deny"

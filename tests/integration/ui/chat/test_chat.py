@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import threading
 import time
 from collections.abc import Callable
@@ -234,9 +235,10 @@ def test_the_user_s_command_changes_no_forbidden_path(
     writes = "; ".join(f"echo evil > {name}" for name in (*names, ".vscode/tasks.json", "made"))
     one = talk(mode=mode)
     items = one.enter(f"!{folders}; {writes}")
-    assert [each.subject for each in of(items, Question)] == [".vscode/tasks.json"]
+    asked = ".env, .ssh/authorized_keys, .vscode/tasks.json"
+    assert [each.subject for each in of(items, Question)] == [asked]
     (result,) = of(items, ToolReturned)
-    assert "not kept, as the user did not agree: .vscode/tasks.json" in result.for_person
+    assert f"not kept, as the user did not agree: {asked}" in result.for_person
     assert all(name in result.for_person for name in names)
     assert "allow it by a rule: localagent docs config" in result.for_person
     made = {
@@ -247,6 +249,32 @@ def test_the_user_s_command_changes_no_forbidden_path(
     assert made == {"calc.py", "calc_test.py", "made"}
     one.enter("!mkdir .vscode; echo good > .vscode/tasks.json", Answer(True))
     assert (workspace_dir / ".vscode/tasks.json").read_text() == "good\n"
+
+
+@pytest.mark.parametrize("yes", [False, True])
+def test_the_user_is_asked_about_a_file_with_secrets(
+    talk: Callable, workspace_dir: Path, yes: bool
+) -> None:
+    (workspace_dir / ".env.example").write_text("API_KEY=change-me-please\n")
+    one = talk(yes=yes)
+    items = one.enter("!cp .env.example .env")
+    (question,) = of(items, Question)
+    assert (question.subject, question.tool) == (".env", "handoff")
+    assert question.reason == "a command changed what looks like it holds a secret"
+    assert not (workspace_dir / ".env").exists()
+    one.enter("!cp .env.example .env", Answer(True))
+    assert (workspace_dir / ".env").read_text() == "API_KEY=change-me-please\n"
+    assert of(one.enter("!rm .env"), Question) and (workspace_dir / ".env").exists()
+
+
+def test_a_commit_of_a_file_with_secrets_needs_the_answer(
+    talk: Callable, workspace_dir: Path
+) -> None:
+    for words in (("init", "-q"), ("add", "-A"), ("commit", "-qm", "first")):
+        subprocess.run(["git", *words], cwd=workspace_dir, check=True)
+    items = talk().enter("!echo A=b > .env; git add -f .env; git commit -qm next; rm .env")
+    (result,) = of(items, ToolReturned)
+    assert "git refused: no tool may change .env" in result.for_model
 
 
 def test_a_command_is_stopped_and_keeps_nothing(talk: Callable, workspace_dir: Path) -> None:
