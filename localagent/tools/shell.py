@@ -125,10 +125,10 @@ class _Run:
 
 def _needs_answer(change: Change, context: ToolContext) -> bool:
     """Whether the user must agree to the change."""
-    return change.kind != "dir" and _is_asked_about(change.path, context)
+    return change.kind != "dir" and _may_be_confirmed(change.path, context)
 
 
-def _is_asked_about(path: str, context: ToolContext) -> bool:
+def _may_be_confirmed(path: str, context: ToolContext) -> bool:
     """Whether other programs run the file later, or it may hold secrets, and no rule decides.
 
     Only a command that the user entered may write a file with secrets.
@@ -156,7 +156,7 @@ def _finish(
         git = adopt.adopt(
             *(root, before, others, line),
             lambda path: (
-                context.denies(path) or (path not in kept and _is_asked_about(path, context))
+                context.denies(path) or (path not in kept and _may_be_confirmed(path, context))
             ),
             _ref_words(line),
         )
