@@ -12,6 +12,7 @@ import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 
 from localagent.code.file_kinds import is_test
 from localagent.context.excerpt import Lines
@@ -54,6 +55,7 @@ class SummaryMatch:
 
     def __init__(self, question: str, passages: Sequence[Passage], lines: Lines) -> None:
         self._lines = lines
+        self._summary = cache(self._summarize)
         terms = parse_query(question).terms
         summaries = [self._summary(passage) for passage in passages]
         words = [frozenset(tokenizer.query_words(term)) for term in terms]
@@ -71,7 +73,7 @@ class SummaryMatch:
         found = sum(rare * summary.weight(word) for word, rare in self._rareness.items())
         return _SUMMARY * found / total
 
-    def _summary(self, passage: Passage) -> _Summary:
+    def _summarize(self, passage: Passage) -> _Summary:
         text = self._lines(passage.path)[passage.line - 1 : passage.end_line]
         code = "\n".join(text)
         found = _DOCSTRING.search(code)

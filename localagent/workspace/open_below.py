@@ -17,6 +17,7 @@ SAFE = sum(getattr(os, name, 0) for name in ("O_NOFOLLOW", "O_CLOEXEC", "O_BINAR
 # With O_NONBLOCK, opening a named pipe does not wait for a writer.
 READ = os.O_RDONLY | SAFE | getattr(os, "O_NONBLOCK", 0)
 FOLDER = READ | getattr(os, "O_DIRECTORY", 0)
+MAX_LINKS = 40  # links on one path; the Linux kernel has the same limit
 
 
 def open_below(root: Path, name: str) -> int:

@@ -23,7 +23,7 @@ from typing import Any, BinaryIO, Literal, Protocol
 
 from localagent.core.errors import OutsideWorkspace
 from localagent.workspace.attributes import chown, copy_attributes, set_mode
-from localagent.workspace.open_below import DIR_FDS, FOLDER, READ, SAFE, descend
+from localagent.workspace.open_below import DIR_FDS, FOLDER, MAX_LINKS, READ, SAFE, descend
 
 PathKind = Literal["file", "symlink", "dir", "absent", "special"]
 
@@ -32,7 +32,6 @@ _EFFECTIVE = os.access in os.supports_effective_ids
 _CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | SAFE
 _CHUNK = 1 << 20
 _NO_PATH = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)  # no such path, or a link on the path
-_MAX_LINKS = 40  # links on one path; the Linux kernel has the same limit
 
 
 @dataclass(frozen=True, slots=True)
@@ -266,7 +265,7 @@ class SafeDir:
             if target is None:
                 continue
             links += 1
-            if links > _MAX_LINKS:
+            if links > MAX_LINKS:
                 raise OutsideWorkspace(f"the links on the path {path} lead in a circle")
             done.pop()
             if Path(target).is_absolute():

@@ -20,7 +20,7 @@ from localagent.core.programs import register_workspace
 from localagent.redaction.secret_files import is_secret
 from localagent.workspace import gitignore
 from localagent.workspace.git import run
-from localagent.workspace.open_below import open_below
+from localagent.workspace.open_below import MAX_LINKS, open_below
 
 if TYPE_CHECKING:
     from pathspec import GitIgnoreSpec
@@ -31,7 +31,6 @@ ENVIRONMENT_MARK = "pyvenv.cfg"
 """The file in the folder of each virtual environment of Python, which many projects do not list in
 .gitignore."""
 
-_MAX_LINKS = 40  # links on one path; the Linux kernel has the same limit
 # Folders of the kernel; links in them, such as /proc/self, have another target in each process.
 _MAGIC = ("/proc", "/dev", "/sys")
 
@@ -111,7 +110,7 @@ class Workspace:
         here = os.path.normpath(self.root / self._cleaned(path))
         if Path(here).is_relative_to(self.given):
             here = str(self.root / Path(here).relative_to(self.given))
-        for _ in range(_MAX_LINKS):
+        for _ in range(MAX_LINKS):
             if not Path(here).is_relative_to(self.root):
                 break  # a folder outside that leads back by a link
             names[Path(here).relative_to(self.root).as_posix()] = None

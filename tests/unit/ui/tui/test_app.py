@@ -349,13 +349,17 @@ def test_an_output_is_expanded_and_then_the_one_before(session: Open) -> None:
     session(FakeChat([*items, Output("text", "the end")])).run(steps)
 
 
+def go_back_over_a_turn(user: MemorySession) -> None:
+    user.open()
+    user.type("fix it\r")
+    user.see("you said fix it")
+    user.open()
+    user.type("\x1b\x1b")
+
+
 def test_esc_esc_goes_back_to_the_last_message(session: Open) -> None:
     def steps(user: MemorySession) -> None:
-        user.open()
-        user.type("fix it\r")
-        user.see("you said fix it")
-        user.open()
-        user.type("\x1b\x1b")
+        go_back_over_a_turn(user)
         user.see("back to before this message")
         user.until(lambda: user.tui.line.buffer.text == "fix it")
 
@@ -365,11 +369,7 @@ def test_esc_esc_goes_back_to_the_last_message(session: Open) -> None:
 @pytest.mark.parametrize(("key", "back"), [("y", True), ("n", False), ("\x1b", False)])
 def test_esc_esc_asks_before_it_restores_files(session: Open, key: str, back: bool) -> None:
     def steps(user: MemorySession) -> None:
-        user.open()
-        user.type("fix it\r")
-        user.see("you said fix it")
-        user.open()
-        user.type("\x1b\x1b")
+        go_back_over_a_turn(user)
         user.until(lambda: user.tui.dialogs.picker is not None)
         user.see("turn 1 (fix it) changed a.py, b.py")
         user.type(key)
