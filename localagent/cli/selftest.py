@@ -67,9 +67,11 @@ def _results(args: argparse.Namespace) -> Iterator[tuple[str, bool, str]]:
 
 
 def _examined(report: Report) -> tuple[bool, str]:
+    from localagent.ui.view.format import count
+
     fatal = [f"{p.what} ({p.hint})" for p in report.problems if p.fatal]
     notes = len(report.problems) - len(fatal)
-    more = f"; {notes} notes (localagent doctor lists them)" if notes else ""
+    more = f"; {count(notes, 'note')} (see localagent doctor)" if notes else ""
     return report.works, ("; ".join(fatal) or "a run would work") + more
 
 

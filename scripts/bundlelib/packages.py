@@ -33,10 +33,13 @@ _LINKS = {
     "/usr/share/man/man1/localagent.1": f"{_HOME}/program/current/share/man/man1/localagent.1",
 }
 _NEEDS = {
-    "deb": ["python3 (>= 3.11)", "python3 (<< 3.14)", "libstdc++6"],
+    "deb": ["python3.11 | python3.12 | python3.13", "libstdc++6"],
     "rpm": ["(python3.12 or python3.11 or python3.13)", "libstdc++"],
 }
-"""Packages of the system. NumPy needs libstdc++, which needs libgcc; so do some other wheels."""
+"""Packages of the system. Debian's `python3` brings one of the three.
+
+NumPy needs libstdc++, which needs libgcc; so do some other wheels.
+"""
 
 
 def make(

@@ -17,9 +17,10 @@ case $tool in openssl) openssl dgst -sha256 -verify "$key" -signature "$list.sig
   *) gpgv --keyring "$(realpath "$key")" "$list.asc" "$list" ;; esac >/dev/null 2>&1 || fail "the signature of $list is not by this key"
 sum=$(sha256sum < "$1") last="${1##*/} is as signed" where=
 if [ "${1%.tar}" != "$1" ]; then
-  [ -z "$(tar -tvf "$1" | grep -v '^-')" ] || fail "the archive has entries that are no ordinary files"
+  other=$(tar -tvf "$1" 2>/dev/null | grep -v '^-' | head -n 1)
+  [ -z "$other" ] || fail "the archive has an entry that is no ordinary file: $other"
   # The rows of the manifest, as the archive gives them; no file is written, so TMPDIR may be full.
-  found=$(tar -xf "$1" --to-command='sum=$(sha256sum); echo "${sum%% *}  $TAR_FILENAME"' | sort -k2)
+  found=$(tar -xf "$1" --to-command='sum=$(sha256sum); echo "${sum%% *}  $TAR_FILENAME"' 2>/dev/null | sort -k2)
   rows() { printf '%s\n' "$found"; tail -n 1 "$list"; }
   rows | cmp -s - "$list" || fail "$(rows | diff - "$list" | sed -n 's/^< [0-9a-f]*  /changed or added: /p;s/^> [0-9a-f]*  /changed or missing: /p' | head -n 1)"
   last="every file of $1 is as signed" where=", outside of its files' contents"

@@ -91,8 +91,12 @@ def test_verify_names_the_first_wrong_file(folder: Path) -> None:
     write(folder, {name: data for name, data in FILES.items() if not name.endswith(".whl")})
     assert "changed or missing: toy-1/wheels/b.whl;" in verify(folder)
     write(folder, FILES, link="toy-1/link")
-    assert "no ordinary files" in verify(folder)
+    assert "no ordinary file: l" in (found := verify(folder)) and "toy-1/link" in found
     write(folder, FILES)
+    whole = (folder / "b.tar").read_bytes()
+    (folder / "b.tar").write_bytes(whole[: len(whole) // 2])
+    assert "tar:" not in (found := verify(folder)) and "changed or missing: toy-1/" in found
+    (folder / "b.tar").write_bytes(whole)
     text = (folder / "b.tar.manifest").read_text()
     (folder / "b.tar.manifest").write_text(text.partition("\n")[2])  # leaves a file out
     assert "not by this key" in verify(folder)

@@ -53,6 +53,6 @@ def test_what_nobody_counts() -> None:
 def test_selftest_names_what_stops_a_run() -> None:
     problems = (DoctorProblem("no model", "fetch it"), DoctorProblem("small", fatal=False))
     report = Report((Section("models", problems=problems),))
-    text = "no model (fetch it); 1 notes (localagent doctor lists them)"
+    text = "no model (fetch it); 1 note (see localagent doctor)"
     assert _examined(report) == (False, text)
     assert _examined(Report(())) == (True, "a run would work")
