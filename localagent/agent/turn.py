@@ -246,8 +246,8 @@ class Turn:
     end puts the answers into `answers`. `task_paths` are the source files that the task names.
     `changed` are the paths that the turn has changed, `originals` their texts before. `unprobed`
     are the checks that cannot load the probe. `refused` are the changes that the user has refused
-    in this session: each file's path and the `plain_sha256` of its new text. `offline` are tests
-    that need a network, which commands do not have; they do not count. `required` is code that a
+    in this session: each file's path and the `plain_sha256` of its new text. `excluded` are tests
+    that cannot run here and do not count; see `environment_failures`. `required` is code that a
     change has to add, as the user said at a refusal.
     """
 
@@ -264,7 +264,7 @@ class Turn:
     originals: dict[str, str] = field(default_factory=dict)
     unprobed: set[str] = field(default_factory=set)
     refused: set[tuple[str, str]] = field(default_factory=set)
-    offline: frozenset[str] = frozenset()
+    excluded: frozenset[str] = frozenset()
     required: str = ""
 
     @property

@@ -31,12 +31,9 @@ _NEED_NETWORK = (
     "tests that need the network fail in the sandbox; "
     "--check CMD, or /check CMD in a session, can leave them out"
 )
-_NO_NETWORK = re.compile(
-    r"name resolution|Name or service not known|Failed to resolve|gaierror|Network is unreachable"
-)
 NOT_WORSE = "the check still fails, but on nothing that passed before"
 UNTESTED = "the check passes, but no test runs the change"
-OFFLINE = "all tests pass but those that need a network"
+CANNOT_RUN = "all tests pass but those that cannot run here"
 NO_TEST = "the check passes, but no test was added"
 SILENT = "the check passes, but it reports no passed test any more"
 UNDEFINED = "the check passes, but the change does not define "
@@ -140,11 +137,6 @@ def not_worse(start: CheckResult, result: CheckResult) -> bool:
     return not start.ok
 
 
-def offline_tests(result: CheckResult) -> frozenset[str]:
-    """The ids of the tests that failed because commands have no network."""
-    return frozenset(test.id for test in result.failing if _NO_NETWORK.search(test.message))
-
-
 def without_tests(result: CheckResult, ids: Collection[str]) -> CheckResult:
     """The result as if these tests were not there; it passes if all other tests do."""
     if not ids or not result.tests:
@@ -198,7 +190,7 @@ def run_check(
         yield from report_blocked(turn, done.blocked, f"the command {command}")
     turn.ensure_within_limits()
     result = read_result(command, done, services.redactor.redact, str(services.workspace.root))
-    result = without_tests(result, turn.offline)
+    result = without_tests(result, turn.excluded)
     yield from turn.drain_redactions()
     if not result.ok and done.blocked and turn.ledger.next(_NEED_NETWORK) == 1:
         yield Warned(_NEED_NETWORK)

@@ -1,8 +1,8 @@
-"""Tells a check that cannot start from a check that fails.
+"""Tells checks and tests that cannot run here from those that fail.
 
 No change of the code can repair a check whose program, packages or arguments are missing. But an
 import may also fail because a module of the project is broken, or because the task is to write it.
-Such a check fails, and the search can repair it.
+Such a check fails, and the search can repair it. The same holds for the tests of a check.
 """
 
 from __future__ import annotations
@@ -44,6 +44,11 @@ _FILE = re.compile(r"^.*: can't open file '(?P<name>[^'\n]+)': \[Errno 2\].*$", 
 _TARGET = re.compile(
     r"^make: \*\*\* (?:No rule to make target ['‘`][^'’]+['’]\.|No targets).*$", re.M
 )
+_NO_NETWORK = re.compile(
+    r"name resolution|Name or service not known|Failed to resolve|gaierror|Network is unreachable"
+)
+_FIXTURE = re.compile(r"^.*fixture '(?P<name>\w+)' not found.*$", re.M)
+_ASYNC = re.compile(r"^.*async def functions are not natively supported.*$", re.M)
 _SCRIPT = re.compile(r"^npm (?:ERR!|error) Missing script: .*$", re.M)
 _PACKAGE = re.compile(r"^.*No matching distribution found for (?P<name>[^\s;]+).*$", re.M)
 _REQUIREMENTS = re.compile(
@@ -53,6 +58,16 @@ _REQUIREMENTS = re.compile(
 # Packages whose modules have other names, and the plug-ins of pytest's options.
 _PACKAGES = {"PIL": "pillow", "bs4": "beautifulsoup4", "cv2": "opencv", "sklearn": "scikit-learn"}
 _OPTIONS = {"--cov": "pytest-cov", "-n": "pytest-xdist", "--timeout": "pytest-timeout"}
+_FIXTURES = {
+    "benchmark": "pytest-benchmark",
+    "freezer": "pytest-freezer",
+    "httpbin": "pytest-httpbin",
+    "httpserver": "pytest-httpserver",
+    "httpx_mock": "pytest-httpx",
+    "mocker": "pytest-mock",
+    "requests_mock": "requests-mock",
+    "snapshot": "syrupy",
+}
 # What tests import and projects often do not declare.
 _TEST_TOOLS = re.compile(
     r"pytest\w*|hypothesis|mock|freezegun|responses|faker|factory|parameterized|requests\w*"
@@ -82,10 +97,48 @@ def start_failure(turn: Turn, result: CheckResult) -> UsageError | None:
     return None
 
 
+def environment_failures(turn: Turn, result: CheckResult) -> dict[str, str]:
+    """The failed tests that no change of the code repairs, by id, each with what it needs.
+
+    What the task names, and what the project defines itself, may be written or repaired.
+    """
+    found = {}
+    for test in result.failing:
+        if _NO_NETWORK.search(test.message):
+            found[test.id] = "need a network"
+        elif package := _missing_package(turn, test.message):
+            found[test.id] = f"need {package}, which is not installed,"
+    return found
+
+
+def _missing_package(turn: Turn, message: str) -> str:
+    """The package, plug-in or fixture that a test's failure message says is missing, or ""."""
+    files = turn.services.files()
+    if (match := _FIXTURE.search(message)) and not _defines_fixture(turn, match["name"]):
+        name = match["name"]
+        plugin = _FIXTURES.get(name, f"the plug-in with the fixture {name}")
+        return "" if _is_mentioned(turn, name) else plugin
+    if _ASYNC.search(message):
+        return "pytest-asyncio"
+    if (match := _MODULE.search(message)) and "." not in (name := match["name"]):
+        known = _is_declared(turn, name, files) or _TEST_TOOLS.fullmatch(name)
+        if known and _import_folder(name, files) is None and not _is_mentioned(turn, name):
+            return name
+    return ""
+
+
+def _defines_fixture(turn: Turn, name: str) -> bool:
+    """Whether a conftest.py defines this fixture, other than by changing a plug-in's."""
+    pattern = re.compile(rf"^\s*(?:async )?def {name}\((?![^)]*\b{name}\b)", re.M)
+    setups = (path for path in turn.services.files() if PurePosixPath(path).name == "conftest.py")
+    return any(pattern.search(text_of(turn.services.workspace, path)) for path in setups)
+
+
 def _failures(turn: Turn, result: CheckResult, python: CheckPython) -> Iterator[_Failure]:
     output = result.output
     yield from _missing_program(turn, result, python)
     if _tests_ran(result):
+        yield from _every_test(turn, result, python)
         return
     for match in _MODULE.finditer(output):
         yield from _missing_module(turn, result, python, match)
@@ -105,6 +158,16 @@ def _failures(turn: Turn, result: CheckResult, python: CheckPython) -> Iterator[
     for match in _PACKAGE.finditer(output):
         cause = f"{match['name']} is not installed, and checks have no network"
         yield _Failure(match[0], cause, "run the check once yourself; it then has its packages")
+
+
+def _every_test(turn: Turn, result: CheckResult, python: CheckPython) -> Iterator[_Failure]:
+    """The failure for a check whose tests all lack the same package."""
+    ran = [test for test in result.tests if test.outcome != "skipped"]
+    packages = {_missing_package(turn, test.message) for test in ran}
+    if len(packages) == 1 and all(packages):
+        package, patterns = packages.pop(), (_FIXTURE, _ASYNC, _MODULE)
+        line = next(match[0] for p in patterns if (match := p.search(ran[0].message)))
+        yield _Failure(line, f"{python} lacks {package}", _install(turn, python, package))
 
 
 def _missing_program(turn: Turn, result: CheckResult, python: CheckPython) -> Iterator[_Failure]:

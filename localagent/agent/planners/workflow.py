@@ -10,6 +10,7 @@ The harness asks the model for one small text at a time, and the project's tests
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Generator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
@@ -18,17 +19,17 @@ from functools import cache, partial
 from localagent.agent.checks.baseline import baseline_check, may_be_lean
 from localagent.agent.checks.forks import Forks
 from localagent.agent.checks.runner import (
+    CANNOT_RUN,
     NO_TEST,
     NOT_WORSE,
-    OFFLINE,
     UNDEFINED,
     UNTESTED,
     CheckResult,
     not_worse,
-    offline_tests,
     run_check,
     without_tests,
 )
+from localagent.agent.checks.start_failures import environment_failures
 from localagent.agent.intent import (
     asks_for_test,
     begins_with_test,
@@ -131,11 +132,12 @@ def change(turn: Turn, named: Sequence[str], seconds: float) -> Generator[Event,
     fixes = not turn.request.is_step and _asks_for_passing(turn.typed)
     if start is not None and start.ok and fixes:
         return Result("solved", "the check passes already; nothing was changed", check)
-    if start is not None and (offline := offline_tests(start)):
-        turn.offline, start = offline, without_tests(start, offline)
-        yield Warned(f"failing tests that need a network do not count: {len(offline)}")
+    if start is not None and (reasons := environment_failures(turn, start)):
+        turn.excluded, start = frozenset(reasons), without_tests(start, reasons)
+        for reason, number in Counter(reasons.values()).items():
+            yield Warned(f"failing tests that {reason} do not count: {number}")
         if start.ok and fixes:
-            return Result("unsolved", "only tests that need a network fail", check)
+            return Result("unsolved", "only tests that cannot run here fail", check)
     if start is not None and start.ok and not turn.request.is_step and begins_with_test(turn.typed):
         return Result("unsolved", _WRITES_NO_TEST, check)
     end = time.monotonic() + seconds
@@ -311,10 +313,10 @@ def _finish(
     if not check:
         outcome: Outcome = "answered" if is_docs(path) else "unverified"
         return Result(outcome, f"{changed}; there was no check to run", "", how)
-    confirmed = yield from run_check(turn, check, probe=bool(turn.offline))
+    confirmed = yield from run_check(turn, check, probe=bool(turn.excluded))
     if confirmed.ok:
-        if turn.offline:
-            return Result("unverified", f"{changed}; {OFFLINE}", check, how)
+        if turn.excluded:
+            return Result("unverified", f"{changed}; {CANNOT_RUN}", check, how)
         if asks_for_test(turn.typed) and not any(is_test(change.path) for change in changes):
             return Result("unverified", f"{changed}; {NO_TEST}", check, how)
         # A check that failed before passes because of the change, whatever lines were traced.

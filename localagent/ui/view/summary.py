@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from rich.text import Text
 
-from localagent.agent.checks.runner import NO_TEST, OFFLINE, SILENT, UNDEFINED
+from localagent.agent.checks.runner import CANNOT_RUN, NO_TEST, SILENT, UNDEFINED
 from localagent.core.events import CheckFinished, FileChanged, Outcome, TurnFinished, TurnKind
 from localagent.ui.view.diff import diff_rows, draw_diff
 from localagent.ui.view.format import check_result, count, duration
@@ -31,7 +31,7 @@ _WORDS: dict[Outcome, tuple[str, str]] = {
 _REASONS = {
     NO_TEST: "no test was added",
     SILENT: "the check reports no passed test any more",
-    OFFLINE: OFFLINE,
+    CANNOT_RUN: CANNOT_RUN,
 }
 _STRATEGIES = {
     "file": "writing the whole file",

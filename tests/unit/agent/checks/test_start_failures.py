@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from localagent.agent.checks.runner import read_result
-from localagent.agent.checks.start_failures import start_failure
+from localagent.agent.checks.runner import CheckResult, TestResult, read_result
+from localagent.agent.checks.start_failures import environment_failures, start_failure
 from localagent.agent.loop import run_turn
 from localagent.agent.planners.workflow import Workflow
+from localagent.agent.turn import Turn
 from localagent.core.errors import UsageError
 from localagent.core.events import CandidateProposed, Failed, TurnFinished, Warned
 from localagent.sandbox.base import CommandResult
@@ -57,7 +59,13 @@ ERROR: No matching distribution found for attrs"""
 def failure_of(
     folder: Path, output: str, code: int, prompt: str = "Fix the tests", **files: str
 ) -> UsageError | None:
-    """The failure of a check in a project with an environment; `files` have __ for a slash."""
+    """The failure of a check in a project with an environment."""
+    turn = turn_in(folder, prompt, **files)
+    return start_failure(turn, read_result("pytest -q", CommandResult(code, output, 0.1)))
+
+
+def turn_in(folder: Path, prompt: str, **files: str) -> Turn:
+    """A turn in a project with an environment; `files` have __ for a slash."""
     texts = {"src/shop/__init__.py": "", "tests/test_shop.py": "", ".venv/pyvenv.cfg": ""}
     texts |= {"pyproject.toml": 'name = "shop"\ndependencies = ["attrs", "PyYAML>=6"]\n'}
     for name, text in {**texts, **{k.replace("__", "/"): v for k, v in files.items()}}.items():
@@ -66,8 +74,7 @@ def failure_of(
     python = folder / ".venv/bin/python"
     python.parent.mkdir()
     python.touch(0o755)
-    turn = scripted_turn(folder, prompt)
-    return start_failure(turn, read_result("pytest -q", CommandResult(code, output, 0.1)))
+    return scripted_turn(folder, prompt)
 
 
 COPY = "/usr/lib/dist-packages/shop/__init__.py"
@@ -157,6 +164,46 @@ def test_a_check_that_fails_because_of_the_code(
 ) -> None:
     known = {"src__shop__requests.py": ""}
     assert failure_of(tmp_path, output, code, prompt or "Fix the tests", **known) is None
+
+
+FIXTURE = "fixture 'mocker' not found"
+ASYNC = "async def functions are not natively supported.\nYou need to install a plug-in"
+OWN = {"tests__conftest.py": "def mocker(tmp_path):\n    pass\n"}
+CHANGED = {"tests__conftest.py": "def mocker(mocker):\n    return mocker.Mock\n"}
+
+
+@pytest.mark.parametrize(
+    ("message", "package", "prompt", "files"),
+    [
+        (FIXTURE, "pytest-mock", "", {}),
+        (FIXTURE, "pytest-mock", "", CHANGED),
+        (FIXTURE, "", "write the fixture mocker", {}),
+        (FIXTURE, "", "", OWN),
+        ("fixture 'shop_db' not found", "the plug-in with the fixture shop_db", "", {}),
+        (ASYNC, "pytest-asyncio", "", {}),
+        ("ModuleNotFoundError: No module named 'attrs'", "attrs", "", {}),
+        ("ModuleNotFoundError: No module named 'slug'", "", "", {}),
+        ("ModuleNotFoundError: No module named 'shop.cart'", "", "", {}),
+        ("assert 1 == 2", "", "", {}),
+    ],
+)
+def test_tests_without_their_package_cannot_run(
+    tmp_path: Path, message: str, package: str, prompt: str, files: dict[str, str]
+) -> None:
+    turn = turn_in(tmp_path, prompt or "Fix the tests", **files)
+    lacking = TestResult("a", "failed", message), TestResult("b", "failed", message)
+    skipped = TestResult("c", "skipped", "no reason")
+    all_alike = CheckResult("pytest -q", False, 1, False, 1.0, "2 failed", (*lacking, skipped))
+    need = f"need {package}, which is not installed,"
+    expected = {"a": need, "b": need} if package else {}
+    assert environment_failures(turn, all_alike) == expected
+    failure = start_failure(turn, all_alike)
+    assert (failure is not None) == bool(package)
+    if failure is not None:
+        assert message.splitlines()[0] in failure.message
+        assert f"the Python of .venv lacks {package}" in failure.message
+    passed = replace(all_alike, tests=(*lacking, TestResult("d", "passed")))
+    assert start_failure(turn, passed) is None
 
 
 @pytest.mark.parametrize("check", ["pytest -q", ""])

@@ -133,20 +133,25 @@ def test_a_change_that_ends_the_check_before_its_tests_does_not_pass(tmp_path: P
 
 
 OFFLINE = "ConnectionError: Failed to resolve 'example.org' (Temporary failure in name resolution)"
+FIXTURE = "fixture 'mocker' not found"
 
 
 @pytest.mark.parametrize(
     ("code", "outcome", "summary"),
     [
-        (WRONG, "unverified", "changed calc.py; all tests pass but those that need a network"),
-        (RIGHT, "unsolved", "only tests that need a network fail"),
+        (WRONG, "unverified", "changed calc.py; all tests pass but those that cannot run here"),
+        (RIGHT, "unsolved", "only tests that cannot run here fail"),
     ],
 )
-def test_tests_that_need_a_network_do_not_count(
-    tmp_path: Path, code: str, outcome: str, summary: str
+@pytest.mark.parametrize(
+    ("error", "need"),
+    [(OFFLINE, "need a network"), (FIXTURE, "need pytest-mock, which is not installed,")],
+)
+def test_tests_that_cannot_run_here_do_not_count(
+    tmp_path: Path, code: str, outcome: str, summary: str, error: str, need: str
 ) -> None:
     cases = {**CASES, "test_fetch": ("fetch()", 0)}
-    fetch = f"\n\ndef fetch():\n    raise OSError({OFFLINE!r})\n"
+    fetch = f"\n\ndef fetch():\n    raise OSError({error!r})\n"
     sandbox = ScriptedSandbox(python_check("calc.py", cases))
     turn = turn_in(
         tmp_path, "Fix the failing tests", [RIGHT + fetch], code + fetch, sandbox=sandbox
@@ -155,7 +160,7 @@ def test_tests_that_need_a_network_do_not_count(
     assert (result.outcome, result.summary) == (outcome, summary)
     assert (tmp_path / "calc.py").read_text() == RIGHT + fetch
     warned = [e.text for e in events if isinstance(e, Warned)]
-    assert warned == ["failing tests that need a network do not count: 1"]
+    assert warned == [f"failing tests that {need} do not count: 1"]
 
 
 def test_a_task_for_a_test_is_not_verified_without_one(tmp_path: Path) -> None:
