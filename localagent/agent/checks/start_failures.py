@@ -47,7 +47,8 @@ _TARGET = re.compile(
 _NO_NETWORK = re.compile(
     r"name resolution|Name or service not known|Failed to resolve|gaierror|Network is unreachable"
 )
-_FIXTURE = re.compile(r"^.*fixture '(?P<name>\w+)' not found.*$", re.M)
+# A fixture that changes a plug-in's fixture of the same name depends on itself without the plug-in.
+_FIXTURE = re.compile(r"^.*fixture '(?P<name>\w+)' (?:not found|detected).*$", re.M)
 _ASYNC = re.compile(r"^.*async def functions are not natively supported.*$", re.M)
 _SCRIPT = re.compile(r"^npm (?:ERR!|error) Missing script: .*$", re.M)
 _PACKAGE = re.compile(r"^.*No matching distribution found for (?P<name>[^\s;]+).*$", re.M)

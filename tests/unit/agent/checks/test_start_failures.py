@@ -167,6 +167,7 @@ def test_a_check_that_fails_because_of_the_code(
 
 
 FIXTURE = "fixture 'mocker' not found"
+RECURSIVE = "recursive dependency involving fixture 'mocker' detected"
 ASYNC = "async def functions are not natively supported.\nYou need to install a plug-in"
 OWN = {"tests__conftest.py": "def mocker(tmp_path):\n    pass\n"}
 CHANGED = {"tests__conftest.py": "def mocker(mocker):\n    return mocker.Mock\n"}
@@ -176,7 +177,7 @@ CHANGED = {"tests__conftest.py": "def mocker(mocker):\n    return mocker.Mock\n"
     ("message", "package", "prompt", "files"),
     [
         (FIXTURE, "pytest-mock", "", {}),
-        (FIXTURE, "pytest-mock", "", CHANGED),
+        (RECURSIVE, "pytest-mock", "", CHANGED),
         (FIXTURE, "", "write the fixture mocker", {}),
         (FIXTURE, "", "", OWN),
         ("fixture 'shop_db' not found", "the plug-in with the fixture shop_db", "", {}),
