@@ -17,6 +17,7 @@ from localagent.agent.checks.baseline import project_check
 from localagent.agent.checks.runner import CheckResult, run_check
 from localagent.agent.checks.start_failures import start_failure
 from localagent.agent.limits import LOOP
+from localagent.agent.missing_mentions import missing_mentions
 from localagent.agent.planners.base import Planner, Result
 from localagent.agent.tool_calls import dispatch
 from localagent.agent.turn import BestChange, Turn
@@ -38,6 +39,7 @@ from localagent.core.events import (
     Outcome,
     TurnFinished,
     TurnStarted,
+    Warned,
 )
 from localagent.core.messages import ToolCall
 
@@ -60,7 +62,13 @@ Work = Generator[Event, None, Result]
 
 def run_turn(turn: Turn, planner: Planner) -> Generator[Event, None, None]:
     """Run the request of `turn` with `planner`, and yield the turn's events."""
-    return _run(turn, planner.plan(turn), MessageAdded("user", turn.prompt))
+    return _run(turn, _planned(turn, planner), MessageAdded("user", turn.prompt))
+
+
+def _planned(turn: Turn, planner: Planner) -> Generator[Event, None, Result]:
+    if warning := missing_mentions(turn.services.workspace, turn.services.files(), turn.typed):
+        yield Warned(warning)
+    return (yield from planner.plan(turn))
 
 
 def run_command(turn: Turn, *, share: bool) -> Generator[Event, None, None]:

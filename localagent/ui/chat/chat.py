@@ -36,7 +36,7 @@ from localagent.ui.chat.interface import (
     UIRequest,
     UIRequestKind,
 )
-from localagent.ui.chat.mentions import mentions, missing_mentions
+from localagent.ui.chat.mentions import mentions
 from localagent.ui.chat.status import Branch, StatusTracker, where_it_runs
 from localagent.ui.chat.trust_prompt import TrustPrompt
 
@@ -170,8 +170,6 @@ class LiveChat:
 
     def ask(self, text: str) -> Iterator[Item]:
         """Run a turn for a task or question, and yield its events."""
-        if warning := missing_mentions(self.session.services.workspace, text):
-            yield Output("note", warning)
         if self._asks:
             yield from self.trust_prompt.ask(self)
         yield from self._run_turn(lambda: self.session.run(text))

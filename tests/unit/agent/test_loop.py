@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from localagent.agent.checks.runner import run_check
-from localagent.agent.loop import run_command, run_project_check
+from localagent.agent.loop import run_command, run_project_check, run_turn
+from localagent.agent.planners.workflow import Workflow
 from localagent.agent.turn import Limits, Turn, TurnRequest
 from localagent.core.errors import Interrupted, LimitReached
 from localagent.core.events import (
@@ -59,6 +60,13 @@ def test_a_command_s_output_joins_the_conversation_if_shared(tmp_path: Path, sha
 def test_a_command_that_fails_is_not_done(tmp_path: Path) -> None:
     last = end(list(run_command(turn_in(tmp_path, completed("", 127)), share=False)))
     assert (last.outcome, last.summary, last.exit_code) == ("unsolved", "exit code 127", 1)
+
+
+def test_a_missing_file_is_said_before_the_planner_begins(tmp_path: Path) -> None:
+    turn = turn_in(tmp_path, completed("", 0), "explain @lib/nothere.py")
+    first, *rest = [e for e in run_turn(turn, Workflow(1)) if isinstance(e, Warned)]
+    assert first.text == "there is no file lib/nothere.py"
+    assert not [e for e in rest if "there is no file" in e.text]
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from typing import cast
 
 import pytest
 
-from localagent.ui.chat.mentions import missing_mentions
+from localagent.agent.missing_mentions import missing_mentions
 from localagent.workspace.workspace import Workspace
 
 
@@ -34,5 +34,5 @@ def test_a_file_that_does_not_exist_is_reported(tmp_path: Path, text: str, warni
     (tmp_path / "lib").mkdir()
     for name in files:
         (tmp_path / name).touch()
-    workspace = SimpleNamespace(root=tmp_path, files=lambda: files, path=tmp_path.joinpath)
-    assert missing_mentions(cast(Workspace, workspace), text) == warning
+    workspace = SimpleNamespace(root=tmp_path, path=tmp_path.joinpath)
+    assert missing_mentions(cast(Workspace, workspace), files, text) == warning
