@@ -57,7 +57,18 @@ _REQUIREMENTS = re.compile(
     r"|(.*/)?[\w.-]*requirements[\w./-]*\.(txt|in))"
 )
 # Packages whose modules have other names, and the plug-ins of pytest's options.
-_PACKAGES = {"PIL": "pillow", "bs4": "beautifulsoup4", "cv2": "opencv", "sklearn": "scikit-learn"}
+_PACKAGES = {
+    "PIL": "pillow",
+    "attr": "attrs",
+    "bs4": "beautifulsoup4",
+    "cv2": "opencv-python",
+    "dateutil": "python-dateutil",
+    "dotenv": "python-dotenv",
+    "factory": "factory-boy",
+    "jwt": "pyjwt",
+    "sklearn": "scikit-learn",
+    "yaml": "pyyaml",
+}
 _OPTIONS = {"--cov": "pytest-cov", "-n": "pytest-xdist", "--timeout": "pytest-timeout"}
 _FIXTURES = {
     "benchmark": "pytest-benchmark",
@@ -72,7 +83,7 @@ _FIXTURES = {
 # What tests import and projects often do not declare.
 _TEST_TOOLS = re.compile(
     r"pytest\w*|hypothesis|mock|freezegun|responses|faker|factory|parameterized|requests\w*"
-    r"|numpy|pandas|yaml|httpx|aiohttp|django|flask"
+    r"|numpy|pandas|yaml|httpx|aiohttp|django|flask|nox|tox"
 )
 
 _OTHER_CHECK = "name another check: --check CMD"
@@ -122,7 +133,7 @@ def _missing_package(turn: Turn, message: str) -> str:
     if _ASYNC.search(message):
         return "pytest-asyncio"
     if (match := _MODULE.search(message)) and "." not in (name := match["name"]):
-        known = _is_declared(turn, name, files) or _TEST_TOOLS.fullmatch(name)
+        known = bool(_declaring_file(turn, name)) or _TEST_TOOLS.fullmatch(name)
         if known and _import_folder(name, files) is None and not _is_mentioned(turn, name):
             return name
     return ""
@@ -213,7 +224,7 @@ def _missing_module(
         yield _Failure(match[0], cause, f"{_install(turn, python, '')}, or: {path}")
     if folder is not None or "." in name:
         return  # the package of a dotted name was found, so a file is missing or an import is wrong
-    is_declared = _is_declared(turn, name, files)
+    is_declared = bool(_declaring_file(turn, name))
     known = {*sys.stdlib_module_names, *(PurePosixPath(path).stem for path in files)}
     is_typo = from_source and bool(difflib.get_close_matches(name, known, 1, 0.8))
     if not is_declared and (is_typo or _is_mentioned(turn, name)):
@@ -252,17 +263,17 @@ def _import_folder(name: str, files: Iterable[str]) -> str | None:
     return "." if any(path.startswith(f"{tail}/") for path in files) else None
 
 
-def _is_declared(turn: Turn, module: str, files: Iterable[str]) -> bool:
-    """Whether the project's requirements name the package of a module."""
+def _declaring_file(turn: Turn, module: str) -> str:
+    """The file of the project's requirements that names the package of a module, or ""."""
     package = _PACKAGES.get(module, module).lower().replace("_", "-")
     pattern = re.compile(rf"(?<![a-z0-9])(?:py|python-)?{re.escape(package)}s?(?![a-z0-9])")
-    for path in files:
+    for path in turn.services.files():
         if _REQUIREMENTS.fullmatch(path):
             text = text_of(turn.services.workspace, path).lower().replace("_", "-")
             lines = (line for line in text.splitlines() if not re.match(r"\s*name\s*=", line))
             if any(pattern.search(line) for line in lines):
-                return True
-    return False
+                return path
+    return ""
 
 
 def _is_mentioned(turn: Turn, word: str) -> bool:
@@ -273,7 +284,16 @@ def _install(turn: Turn, python: CheckPython, package: str) -> str:
     """How the user installs what the environment lacks."""
     if python.is_ours or not python.path:
         return f"make an environment in the project: {MAKE_ENVIRONMENT}"
+    pip = f"{python.path} -m pip install"
+    declaring = _declaring_file(turn, package) if package else ""
+    if declaring.endswith((".txt", ".in")):
+        return f"install it: {pip} -r {declaring}"
+    if not package or declaring.startswith(("pyproject.", "setup.")):
+        return f"install it: {pip} -e ."
+    known = {*_PACKAGES, *_OPTIONS.values(), *_FIXTURES.values()}
+    if package not in known and not _TEST_TOOLS.fullmatch(package):
+        return f"install it: {pip} PACKAGE (the package that has {package})"
     root = turn.services.workspace.root
     has_setup = any((root / name).is_file() for name in ("pyproject.toml", "setup.py"))
-    what = f"-e . {package}".rstrip() if has_setup or not package else package
-    return f"install it: {python.path} -m pip install {what}"
+    name = _PACKAGES.get(package, package)
+    return f"install it: {pip} {f'-e . {name}' if has_setup else name}"

@@ -96,8 +96,9 @@ COPY = "/usr/lib/dist-packages/shop/__init__.py"
         ),
         ("/usr/bin/python3: No module named nox", 1, "No module named nox", "lacks nox", "nox"),
         (collection("attr"), 2, "No module named 'attr'", "the Python of .venv lacks attr", "pip"),
-        (collection("yaml", "src/shop/__init__.py"), 2, "'yaml'", "lacks yaml", "install it"),
-        (collection("requests", "src/shop/__init__.py"), 2, "'requests'", "lacks", "install"),
+        (collection("yaml", "src/shop/__init__.py"), 2, "'yaml'", "lacks yaml", "install -e ."),
+        (collection("requests", "src/shop/__init__.py"), 2, "'requests'", "lacks", "requests"),
+        (collection("knots", "src/shop/__init__.py"), 2, "'knots'", "lacks knots", "PACKAGE (the"),
         (collection("hypothesis"), 2, "'hypothesis'", "lacks hypothesis", "install it"),
         (
             collection("shop"),
@@ -164,6 +165,13 @@ def test_a_check_that_fails_because_of_the_code(
 ) -> None:
     known = {"src__shop__requests.py": ""}
     assert failure_of(tmp_path, output, code, prompt or "Fix the tests", **known) is None
+
+
+def test_the_hint_installs_what_the_requirements_declare(tmp_path: Path) -> None:
+    output = collection("yaml", "src/shop/__init__.py")
+    files = {"pyproject.toml": "", "requirements__dev.txt": "PyYAML>=6\n"}
+    failure = failure_of(tmp_path, output, 2, **files)
+    assert failure is not None and failure.hint.endswith("pip install -r requirements/dev.txt")
 
 
 FIXTURE = "fixture 'mocker' not found"
