@@ -14,10 +14,17 @@ from localagent.core.errors import UsageError
 _RUN = ("run", "exec")
 _PRINT = ("-p", "--print")
 _FORMAT = ("--output-format", "--format")
-_JSON = ("json", "stream-json")
 _MESSAGE = ("--message", "--msg")
 # Options that a session does not have, so a bare task with one of them is run.
-_ONLY_RUN = (*_FORMAT, "--json", "--yes", "--max-seconds", "--max-tokens", "--seed")
+_ONLY_RUN = (
+    *_FORMAT,
+    "--json",
+    "--json-result",
+    "--yes",
+    "--max-seconds",
+    "--max-tokens",
+    "--seed",
+)
 
 _NO_ACCOUNT = "no account and no key is needed: the model runs on this machine"
 _NO_SERVERS = "localagent has no MCP servers; localagent docs extending shows how to add a tool"
@@ -150,7 +157,7 @@ def _split(words: list[str], options: dict[str, bool]) -> tuple[list[str], list[
             prints = True
             before.append(words.pop(0))
         elif name in _FORMAT:
-            before += _format(value if given else "".join(words[1:2]))
+            before += _format(name, value if given else "".join(words[1:2]))
             del words[: 1 if given else 2]
             prints = True
         elif name in _MESSAGE:
@@ -181,7 +188,7 @@ def _run_words(words: Sequence[str]) -> list[str]:
         if word == "--":
             return [*result, word, *left]
         if name in _FORMAT:
-            result += _format(value if given else "".join(left[:1]))
+            result += _format(name, value if given else "".join(left[:1]))
             del left[: 0 if given else 1]
         elif name in _MESSAGE:
             result += [value] if given else []
@@ -190,10 +197,13 @@ def _run_words(words: Sequence[str]) -> list[str]:
     return result
 
 
-def _format(value: str) -> list[str]:
-    if value not in (*_JSON, "text"):
-        raise UsageError(f"unknown output format {value!r}", "one of: text, json")
-    return ["--json"] if value in _JSON else []
+def _format(option: str, value: str) -> list[str]:
+    """Return the option for an output format: one object of Claude Code, or events of OpenCode."""
+    json = "--json-result" if option == "--output-format" else "--json"
+    formats = {"text": [], "json": [json], "stream-json": ["--json"]}
+    if value not in formats:
+        raise UsageError(f"unknown output format {value!r}", "one of: text, json, stream-json")
+    return formats[value]
 
 
 def _with_directory(before: list[str], rest: list[str]) -> list[str]:

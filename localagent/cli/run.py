@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import select
 import shlex
@@ -10,6 +11,7 @@ import stat
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -31,7 +33,7 @@ from localagent.core.paths import sessions_dir
 
 if TYPE_CHECKING:
     from localagent.cli.options import Commands
-    from localagent.core.events import Event, Question
+    from localagent.core.events import Event, Question, TurnFinished
     from localagent.project.project import Project
     from localagent.project.prompt_commands import PromptCommand
     from localagent.session.session import Session
@@ -66,25 +68,37 @@ class EventView(Protocol):
         """Draw one event."""
 
 
-class AnswerOnly:
-    """Draws a turn on stderr, and writes only its answer to stdout."""
+class ResultOnly:
+    """Draws a turn on stderr, and writes only its answer to stdout, as text or as JSON."""
 
-    def __init__(self, progress: EventView) -> None:
+    def __init__(self, progress: EventView, *, as_json: bool) -> None:
         self._progress = progress
+        self._as_json = as_json
+        self._session = ""
         self._answer = ""
 
     def draw(self, event: Event) -> None:
         """Draw an event, and write the answer at the end: the last reply, or what was done."""
-        from localagent.core.events import MessageAdded, TurnFinished
-        from localagent.ui.view.sanitize import clean
+        from localagent.core.events import MessageAdded, SessionStarted, TurnFinished
 
         self._progress.draw(event)
-        if isinstance(event, MessageAdded) and event.role == "assistant":
+        if isinstance(event, SessionStarted):
+            self._session = event.session
+        elif isinstance(event, MessageAdded) and event.role == "assistant":
             self._answer = event.content
         elif isinstance(event, TurnFinished):
-            text = self._answer if event.outcome == "answered" else ""
-            sys.stdout.write(clean(text or event.summary or event.outcome) + "\n")
+            sys.stdout.write(self._result(event) + "\n")
             sys.stdout.flush()
+
+    def _result(self, end: TurnFinished) -> str:
+        from localagent.ui.view.sanitize import clean
+
+        text = self._answer if end.outcome == "answered" else ""
+        text = text or end.summary or end.outcome
+        if not self._as_json:
+            return clean(text)
+        known = {"result": text, "is_error": end.exit_code != 0, "session_id": self._session}
+        return json.dumps({"type": "result", **known, **asdict(end)})
 
 
 def register(commands: Commands) -> None:
@@ -119,6 +133,11 @@ def register(commands: Commands) -> None:
         action="store_true",
         help="into a pipe or file, write only the answer; progress goes to stderr",
     )
+    parser.add_argument(
+        "--json-result",
+        action="store_true",
+        help="write one JSON object at the end, with the answer, the outcome and the session",
+    )
     add_run_options(parser)
     add_plain(parser)
     add_json(parser, "write the events to stdout, one JSON object a line")
@@ -144,7 +163,7 @@ def execute(args: argparse.Namespace) -> CliResult:
     """Carry out the task, and return the exit code of its turn."""
     task = "" if args.command else read_task(args)
     piped = args.task == ["-"]
-    interactive = args.console.interactive and not (args.json or piped)
+    interactive = args.console.interactive and not (args.json or args.json_result or piped)
     with Interrupts() as interrupts, ExitStack() as stack:
         try:
             project = open_project(args)
@@ -172,6 +191,9 @@ def execute(args: argparse.Namespace) -> CliResult:
                 from localagent.core.events import Failed
 
                 JsonLines(sys.stdout).draw(Failed(type(error).__name__, error.message, error.hint))
+            elif args.json_result:
+                failed = {"result": error.message, "hint": error.hint, "is_error": True}
+                sys.stdout.write(json.dumps({"type": "result", **failed}) + "\n")
             raise
         events = session.run(prompt, typed=typed)
         return CliResult(exit_code=follow(session, events, view, asker, interrupts))
@@ -305,12 +327,12 @@ def _front_end(
     from localagent.ui.view.render import Renderer
     from localagent.ui.view.screen import terminal_screen
 
-    quiet = args.answer_only and not sys.stdout.isatty()
+    quiet = args.json_result or (args.answer_only and not sys.stdout.isatty())
     stream = sys.stderr if quiet else sys.stdout
     screen = stack.enter_context(terminal_screen(stream, plain=bool(args.plain)))
     asker = Asker(screen, read_line) if read_line else None
     renderer = Renderer(screen, _undo_command(args.directory))
-    return AnswerOnly(renderer) if quiet else renderer, asker
+    return ResultOnly(renderer, as_json=args.json_result) if quiet else renderer, asker
 
 
 def _undo_command(directory: Path) -> str:

@@ -268,3 +268,15 @@ def test_print_writes_only_the_answer_into_a_pipe(run: Run, replies: str) -> Non
     assert printed.stdout.strip() in plain.stdout
     assert not {"localagent", "took", "read"} & set(printed.stdout.split())
     assert "took" in printed.stderr
+
+
+def test_json_result_writes_one_object(run: Run, replies: str) -> None:
+    words = ("-p", "what does add do?", "--scripted", replies)
+    printed = run(*words, "--output-format", "json")
+    result = json.loads(printed.stdout)
+    assert (result["type"], result["is_error"], result["outcome"]) == ("result", False, "answered")
+    assert result["result"] == run(*words).stdout.strip()
+    assert result["session_id"] in printed.stderr
+    failed = run(*words, "--json-result", "--resume", "nosuch")
+    result = json.loads(failed.stdout)
+    assert failed.returncode != 0 and result["is_error"] and "nosuch" in result["result"]
