@@ -7,6 +7,7 @@ without a `__main__` guard would then start itself.
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import pickle
 import subprocess
@@ -55,13 +56,16 @@ class Child:
     def call(self, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
         """Call `function` in the process; return its result, or raise its exception.
 
-        Raises ChildDied, and OSError if the process cannot start.
+        Raises ChildDied, and OSError if the process or a thread cannot start.
         """
         process = self._started()
         assert process.stdin is not None and process.stdout is not None
         alarm = threading.Timer(SECONDS, process.kill)
         alarm.daemon = True
-        alarm.start()
+        try:
+            alarm.start()
+        except RuntimeError as error:  # the limit of processes and threads is reached
+            raise OSError(errno.EAGAIN, str(error)) from error
         try:
             pickle.dump((function, args, kwargs), process.stdin, pickle.HIGHEST_PROTOCOL)
             process.stdin.flush()

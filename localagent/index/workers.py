@@ -86,7 +86,7 @@ class Readers:
         try:
             yield from child.call(entries, self._workspace, job)
             return
-        except ChildDied:
+        except (ChildDied, OSError):
             if len(job) == 1 and not self._closed:
                 yield from entries(self._workspace, job, parse=False)
         if len(job) > 1:

@@ -138,7 +138,7 @@ def change(turn: Turn, named: Sequence[str], seconds: float) -> Generator[Event,
             yield Warned(f"failing tests that {reason} do not count: {number}")
         if start.ok and fixes:
             return Result("unsolved", "only tests that cannot run here fail", check)
-    if start is not None and start.ok and not turn.request.is_step and begins_with_test(turn.typed):
+    if start is not None and start.ok and _asks_only_for_test(turn, named):
         return Result("unsolved", _WRITES_NO_TEST, check)
     end = time.monotonic() + seconds
     while True:
@@ -197,6 +197,13 @@ class _Target:
     named: Sequence[str]
     check: str
     start: CheckResult | None
+
+
+def _asks_only_for_test(turn: Turn, named: Sequence[str]) -> bool:
+    """Whether the task's first demand is a new test; of a plan's step, in files of tests alone."""
+    if turn.request.is_step:
+        return asks_for_test(turn.typed) and bool(named) and all(map(is_test, named))
+    return begins_with_test(turn.typed)
 
 
 def _is_small(turn: Turn, start: CheckResult | None) -> bool:

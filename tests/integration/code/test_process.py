@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -47,6 +48,24 @@ def test_one_that_hangs_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
     try:
         with pytest.raises(ChildDied):
             child.call(time.sleep, 600)
+    finally:
+        child.close()
+
+
+def test_a_machine_without_threads_is_an_error_of_the_system(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def start(_timer: threading.Timer) -> None:
+        raise RuntimeError("can't start new thread")
+
+    child = Child()
+    try:
+        assert child.call(len, "abc") == 3
+        with monkeypatch.context() as patch:
+            patch.setattr(threading.Timer, "start", start)
+            with pytest.raises(OSError, match="can't start new thread"):
+                child.call(len, "abc")
+        assert child.call(len, "abcd") == 4
     finally:
         child.close()
 

@@ -177,6 +177,18 @@ def test_a_task_for_a_test_alone_changes_no_other_code(tmp_path: Path) -> None:
     assert result.summary.startswith("the planner workflow writes no tests")
 
 
+@pytest.mark.parametrize(
+    ("step", "writes"),
+    [("In test_calc.py: add a test for zero", False), ("In calc.py: add a test mode", True)],
+)
+def test_a_step_for_a_test_changes_no_other_code(tmp_path: Path, step: str, writes: bool) -> None:
+    (tmp_path / "test_calc.py").write_text("from calc import add\n")
+    turn = turn_in(tmp_path, step, [f"{RIGHT}MODE = 1\n"], code=RIGHT, request={"kind": "step"})
+    _, result = plan(turn)
+    assert bool(prompts(turn)) == writes
+    assert result.summary.startswith("the planner workflow writes no tests") != writes
+
+
 def test_without_a_check_the_change_is_unverified(tmp_path: Path) -> None:
     turn = turn_in(tmp_path, replies=[RIGHT], request={"check": ""})
     events, result = plan(turn)
