@@ -34,7 +34,7 @@ _NAMES = (
     *("meson.build", "build.gradle", "build.gradle.kts", "settings.gradle", "gradlew", "mvnw"),
     *("gradlew.bat", "mvnw.cmd", "dockerfile", "docker-compose.yml", "docker-compose.yaml"),
     *("compose.yml", "compose.yaml", "flake.nix", "shell.nix", "default.nix"),
-    *("bitbucket-pipelines.yml", "pyvenv.cfg"),
+    *("bitbucket-pipelines.yml", "pyvenv.cfg", "*requirements*.txt", "pipfile"),
     *("appveyor.yml", ".appveyor.yml", ".drone.yml", ".woodpecker.yml", "cloudbuild.yaml"),
     *(".bashrc", ".bash_profile", ".profile", ".zshrc", ".zshenv", ".zprofile", "opencode.json"),
 )

@@ -20,6 +20,7 @@ LATER = (
     *("env/bin/activate", ".venv/Scripts/python.exe", ".venv/pyvenv.cfg", "pyvenv.cfg"),
     *(".venv/lib/python3.11/site-packages/pip/__init__.py", "env/lib64/site-packages/x.py"),
     *(".config/autostart/x.desktop", ".config/systemd/user/x.service", ".local/bin/ls"),
+    *("requirements.txt", "requirements-dev.txt", "deps/test_requirements.txt", "Pipfile"),
     # a link, or a file, in the place of a folder
     *(".venv", "env", "node_modules", ".github", ".vscode", "a/.yarn", ".github/workflows"),
     *(".VSCode/tasks.json", "MAKEFILE", ".dir-locals.el", ".bazelrc", ".gdbinit", ".mcp.json"),
