@@ -307,7 +307,9 @@ def _adopt_index(root: Path, before: GitSnapshot, after: _Index) -> list[str]:
     changed = [p for p in {**before.index, **after} if before.index.get(p) != after.get(p)]
     lines = []
     for path in sorted(changed):
-        lines.append(b"0 " + b"0" * 40 + b"\t" + path)
+        entries = (*before.index.get(path, ()), *after.get(path, ()))
+        none = b"0" * len(entries[0].split()[1])
+        lines.append(b"0 " + none + b"\t" + path)
         lines += [entry + b"\t" + path for entry in after.get(path, ())]
     if lines:
         data = b"".join(line + b"\0" for line in lines)

@@ -210,6 +210,20 @@ def test_index_entries_that_would_write_into_git_are_refused(repository: Path) -
     assert not found.kept and "git refused" in found.left[0] and _ready(repository) == before
 
 
+def test_entries_of_a_repository_with_sha256(tmp_path: Path) -> None:
+    git(tmp_path, "init", "-q", "--object-format=sha256")
+    (tmp_path / "gone.py").write_text("g = 1\n")
+    git(tmp_path, "add", ".")
+    blob, made = _loose(tmp_path, "blob", b"a = 1\n")
+    changes = [
+        *(made, file_change(".git/index", b"x")),
+        file_change(adopt.LISTING, f"100644 {blob} 0\ta.py\0".encode()),
+    ]
+    found = adopt.adopt(tmp_path, _ready(tmp_path), changes, "test")
+    assert found == adopt.Adoption(("staged: 2 files",))
+    assert git(tmp_path, "ls-files", "--stage") == f"100644 {blob} 0\ta.py"
+
+
 def test_a_branch_that_somebody_moved_meanwhile(repository: Path) -> None:
     before = _ready(repository)
     git(repository, "commit", "-qm", "mine", "--allow-empty")
