@@ -3,8 +3,11 @@
 Folders that git ignores (.venv, node_modules, build) are copied if they are small, and linked
 otherwise, so that tools can read them. Everything in `.git` is copied except for its objects: the
 copy's own objects name them as alternates (gitrepository-layout(5)). So git works in the copy, and
-writes only there, never into the real repository. The copy leaves out a `.git` file (of a
-worktree).
+writes only there, never into the real repository. This also holds for repositories in other folders
+of the workspace.
+
+The `.git` file of a worktree names a repository elsewhere. In its place the copy has a file that
+names none: without it, git would take the repository of a folder above for the worktree's.
 """
 
 from __future__ import annotations
@@ -29,7 +32,8 @@ from localagent.sandbox.snapshots.overlay import (
 )
 from localagent.workspace.workspace import Workspace
 
-_NOT_COPIED = (".git/objects", ".git/modules", ".git/lfs", ".git/worktrees")
+_NOT_COPIED = ("objects", "modules", "lfs", "worktrees")  # folders in .git
+_NO_REPOSITORY = "gitdir: not-in-the-sandbox\n"
 # The largest ignored folder that is copied: its copy takes less time than the start of a command.
 _SMALL_ENTRIES, _SMALL_BYTES = 500, 8 << 20
 MAX_BYTES = 4 << 30  # size limit of a copy
@@ -54,7 +58,8 @@ class Copy:
         self._root = root
         # The state of each copied entry; None for a linked folder.
         self._copied: dict[str, os.stat_result | None] = {}
-        self._objects = ""
+        # The real folders of git's objects, with the paths at which git finds them in the copy.
+        self._objects: dict[str, str] = {}
         self._bytes = 0
         self._workspace = Workspace.open(root)
         self._folders = _folders_with_files(self._workspace.files())
@@ -76,7 +81,7 @@ class Copy:
         return {name: name in ignored for name in others}
 
     def _fill(self) -> None:
-        """Copy all folders except `.git`.
+        """Copy all folders.
 
         Each folder waits with a flag that says that git ignores the folder and everything in it.
         """
@@ -87,8 +92,11 @@ class Copy:
             for entry in _entries(self._root / rel):
                 name = f"{rel}/{entry.name}" if rel else entry.name
                 if entry.name == ".git":
-                    if not rel and entry.is_dir(follow_symlinks=False):
-                        self._copy_git()
+                    if entry.is_dir(follow_symlinks=False):
+                        self._copy_git(name)
+                    elif not rel or _is_of_a_worktree(entry):
+                        (self.tree / name).write_text(_NO_REPOSITORY)
+                        self._copied[name] = (self.tree / name).lstat()
                     continue
                 found = entry.stat(follow_symlinks=False)
                 if entry.path in self._hidden:
@@ -171,23 +179,26 @@ class Copy:
         if os.path.lexists(target):
             self._copied[name] = target.lstat()
 
-    def _copy_git(self) -> None:
-        """Copy the folder `.git`, except for its objects, which the copy names as alternates."""
-        self._copy_git_folders()
-        objects = self._root / ".git/objects"
+    def _copy_git(self, git: str) -> None:
+        """Copy the folder `git`, except for its objects, which the copy names as alternates."""
+        self._copy_git_folders(git)
+        objects = self._root / git / "objects"
         # A link could lead to any folder of the machine, which the command would then see.
         if objects.is_symlink() or not objects.is_dir():
             return
-        real = str(objects)
-        for name in (".git/objects", ".git/objects/info"):
+        found = str(objects)
+        if self._mounted:
+            found = f"{self._mounted}-{len(self._objects)}" if self._objects else self._mounted
+        names = [f"{git}/objects{name}" for name in ("", "/info", "/info/alternates")]
+        for name in names[:2]:
             (self.tree / name).mkdir()
-        (self.tree / ".git/objects/info/alternates").write_text(f"{self._mounted or real}\n")
-        for name in (".git/objects", ".git/objects/info", ".git/objects/info/alternates"):
+        (self.tree / names[2]).write_text(f"{found}\n")
+        for name in names:
             self._copied[name] = (self.tree / name).lstat()
-        self._objects = real
+        self._objects[str(objects)] = found
 
-    def _copy_git_folders(self) -> None:
-        waiting, folders = [".git"], []
+    def _copy_git_folders(self, git: str) -> None:
+        waiting, folders = [git], []
         while waiting:
             rel = waiting.pop()
             check_depth(rel)
@@ -195,7 +206,7 @@ class Copy:
             folders.append(rel)
             for entry in _entries(self._root / rel):
                 name = f"{rel}/{entry.name}"
-                if name in _NOT_COPIED:
+                if rel == git and entry.name in _NOT_COPIED:
                     continue
                 if entry.is_dir(follow_symlinks=False):
                     waiting.append(name)
@@ -218,10 +229,7 @@ class Copy:
         The result pairs each real path with the link's path in the snapshot.
         """
         names = (str(self._root / name) for name, state in self._copied.items() if state is None)
-        paths = [(name, name) for name in names]
-        if self._objects:
-            paths.append((self._objects, self._mounted or self._objects))
-        return paths
+        return [(name, name) for name in names] + [*self._objects.items()]
 
     def changes(self) -> tuple[Change, ...]:
         """Return how the copy changed since it was made, sorted by path, without caches."""
@@ -286,6 +294,20 @@ def _entries(folder: str | Path) -> list[os.DirEntry[str]]:
         return []
     with os.scandir(str(folder)) as entries:
         return list(entries)
+
+
+def _is_of_a_worktree(entry: os.DirEntry[str]) -> bool:
+    """Report whether a `.git` file names a worktree, as opposed to a submodule.
+
+    git knows a submodule without a `.git` file by the index.
+    """
+    if not entry.is_file(follow_symlinks=False):
+        return False
+    try:
+        with open(entry.path, "rb") as file:  # noqa: PTH123
+            return b"/worktrees/" in file.read(4096)
+    except OSError:
+        return False
 
 
 def _folders_with_files(files: list[str]) -> frozenset[str]:

@@ -147,6 +147,46 @@ def test_the_users_hooks_run_in_the_sandbox_alone(
     assert ran.get("ran-pre-commit", 0) <= 1 and ran.get("ran-post-commit", 0) <= 1
 
 
+def test_an_embedded_repository_keeps_its_commits(
+    use: Callable[[str], ToolResult], repository: Path
+) -> None:
+    (inner := repository / "vendor/inner").mkdir(parents=True)
+    git(inner, "init", "-q")
+    git(inner, "commit", "-qm", "theirs", "--allow-empty")
+    done = use(
+        "cd vendor/inner && echo z > z.py && git add z.py && git commit -qm more; git log --oneline"
+    )
+    assert "theirs" in done.for_model and "first" not in done.for_model
+    assert "changes to git's own files were not kept: vendor/inner/.git/" in done.for_model
+    assert git(repository, "log", "--format=%s") == "first"
+    assert git(repository, "diff", "--cached", "--name-only") == ""
+    assert git(inner, "log", "--format=%s") == "theirs"
+    assert "?? z.py" in git(inner, "status", "--short")
+    use("git add -A 2>/dev/null && git commit -qm outer")
+    assert "160000 commit" in git(repository, "ls-tree", "HEAD", "vendor/")
+
+
+def test_a_worktree_in_the_workspace_keeps_its_commits(
+    use: Callable[[str], ToolResult], repository: Path
+) -> None:
+    git(repository, "worktree", "add", "-q", "trees/topic")
+    use("cd trees/topic && echo z > z.py && git add z.py && git commit -qm more")
+    assert git(repository, "log", "--format=%s", "--all") == "first"
+    assert git(repository, "diff", "--cached", "--name-only") == ""
+
+
+@pytest.mark.sandbox
+@pytest.mark.parametrize("kind", CONFINING)
+def test_a_worktree_is_not_taken_for_the_repository_around_it(
+    kind: str, repository: Path, shared_sandboxes: Callable[[str], Sandbox]
+) -> None:
+    git(repository, "worktree", "add", "-q", "trees/topic")
+    git(repository, "commit", "-qm", "of main", "--allow-empty")
+    with shared_sandboxes(kind).open(repository / "trees/topic") as snapshot:
+        done = snapshot.run(Command("git log --oneline"))
+    assert "of main" not in done.output
+
+
 # What a hostile snapshot may hold
 
 
