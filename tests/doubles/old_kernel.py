@@ -1,6 +1,7 @@
 """Run a program as a kernel without user namespaces and Landlock does: `old_kernel.py COMMAND...`.
 
-A filter on system calls answers ENOSYS to Landlock's calls, and EPERM to new namespaces.
+A filter on system calls answers ENOSYS to Landlock's calls, and EPERM to new namespaces. With
+`--landlock` before the command, it allows Landlock's calls.
 """
 
 from __future__ import annotations
@@ -16,13 +17,13 @@ _NEW_NAMESPACES = 0x7E020000
 _NUMBERS = {"x86_64": (272, 56), "aarch64": (97, 220)}  # unshare, clone
 
 
-def program() -> bytes:
+def program(*, landlock: bool = False) -> bytes:
     unshare, clone = _NUMBERS[os.uname().machine]
     code = [
         (_LOAD, 0, 0, 0),
         # Landlock's calls, and clone3, which has its flags in memory.
         (_EQUAL, 3, 0, 435),
-        (_ABOVE, 0, 3, 444),
+        (_ABOVE, 0, 3, 447 if landlock else 444),
         (_ABOVE, 2, 0, 447),
         (_EQUAL, 0, 0, 0),
         (_RETURN, 0, 0, _ENOSYS),
@@ -40,5 +41,7 @@ if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
     from localagent.linux.syscalls import seccomp_install
 
-    seccomp_install(program(), listen=False)
-    os.execvp(sys.argv[1], sys.argv[1:])
+    landlock = sys.argv[1] == "--landlock"
+    command = sys.argv[2:] if landlock else sys.argv[1:]
+    seccomp_install(program(landlock=landlock), listen=False)
+    os.execvp(command[0], command)

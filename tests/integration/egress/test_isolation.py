@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[3]
+AIRGAP = ("doctor", "--airgap", "--quick", "--json")
 # Code that runs when Python starts, and from then on sees each file that this process opens.
 LIBRARY = """
 import os, sys
@@ -50,39 +51,72 @@ class Installed:
         assert done.returncode == 0, done.stderr
         return done.stdout
 
+    def put(self, place: str) -> dict[str, str]:
+        """Put the library where Python runs it; the result are variables for its start."""
+        folder = self.packages
+        if place == "evil.pth":
+            (folder / place).write_text("import evil_helper\n")
+            (folder / "evil_helper.py").write_text(self.library)
+        elif place == "PYTHONPATH":
+            folder = self.folder / "elsewhere"
+            folder.mkdir()
+            (folder / "sitecustomize.py").write_text(self.library)
+            return {"PYTHONPATH": str(folder)}
+        elif place == "user":
+            settings = self.folder / "pyvenv.cfg"
+            text = settings.read_text()
+            settings.write_text(text.replace("packages = false", "packages = true"))
+            version = f"python{sys.version_info.major}.{sys.version_info.minor}"
+            folder = self.home / ".local/lib" / version / "site-packages"
+            folder.mkdir(parents=True)
+            (folder / "usercustomize.py").write_text(self.library)
+        else:
+            (folder / place).write_text(self.library)
+        return {}
+
+
+PLACES = {
+    "evil.pth": "site-packages/evil.pth",
+    "sitecustomize.py": "site-packages/sitecustomize.py",
+    "PYTHONPATH": "PYTHONPATH",
+    "user": "/.local/lib/",
+}
+
 
 @pytest.fixture
 def installed(tmp_path: Path, home: Path) -> Installed:
     return Installed(tmp_path / "installed", home)
 
 
-@pytest.mark.parametrize("place", ["evil.pth", "sitecustomize.py", "PYTHONPATH", "user"])
+@pytest.mark.parametrize("place", PLACES)
 def test_a_library_sees_nothing_of_localagent(place: str, installed: Installed) -> None:
-    env = {}
-    folder = installed.packages
-    if place == "evil.pth":
-        (folder / place).write_text("import evil_helper\n")
-        (folder / "evil_helper.py").write_text(installed.library)
-    elif place == "PYTHONPATH":
-        folder = installed.folder / "elsewhere"
-        folder.mkdir()
-        (folder / "sitecustomize.py").write_text(installed.library)
-        env["PYTHONPATH"] = str(folder)
-    elif place == "user":
-        settings = installed.folder / "pyvenv.cfg"
-        text = settings.read_text()
-        settings.write_text(text.replace("packages = false", "packages = true"))
-        version = f"python{sys.version_info.major}.{sys.version_info.minor}"
-        folder = installed.home / ".local/lib" / version / "site-packages"
-        folder.mkdir(parents=True)
-        (folder / "usercustomize.py").write_text(installed.library)
-    else:
-        (folder / place).write_text(installed.library)
-    shown = installed.run("-m", "localagent", "config", "show", **env)
+    shown = installed.run("-m", "localagent", "config", "show", **installed.put(place))
     assert "sandbox" in shown
     assert installed.log.read_text().startswith("started\n")
     assert "models.lock" not in installed.log.read_text()
     assert "policy.toml" not in installed.log.read_text()
+
+
+@pytest.mark.parametrize("place", [*PLACES, "standard input"])
+def test_airgap_fails_and_names_it(place: str, installed: Installed) -> None:
+    """A program that such a library started could still run; a socket could lead out."""
+    env = installed.put(place) if place in PLACES else {}
+    with (
+        socket.create_server(("127.0.0.1", 0)) as server,
+        socket.create_connection(server.getsockname()) as connection,
+    ):
+        done = subprocess.run(
+            [str(installed.folder / "bin/python"), "-m", "localagent", *AIRGAP],
+            cwd=installed.home,
+            env={"PATH": os.environ["PATH"], "HOME": str(installed.home)} | env,
+            stdin=connection.fileno() if place not in PLACES else subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
+    assert done.returncode == 1, done.stderr
+    (start,) = (check for check in json.loads(done.stdout)["checks"] if check["name"] == "start")
+    assert not start["holds"] and PLACES.get(place, place) in start["found"]
 
 
 def test_a_preloaded_library_is_named_and_not_loaded_again(installed: Installed) -> None:

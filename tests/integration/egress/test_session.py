@@ -22,6 +22,7 @@ import pytest
 
 from tests.doubles import gguf_file, wire
 from tests.doubles.project_python import project_bin
+from tests.doubles.reach import BY_RING
 from tests.doubles.wire import Job, Sniffed
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -76,6 +77,7 @@ FIX = """```edit path=calc.py
 BY_THE_LIBRARY = (
     *("connect to 192.0.2.9:443", "connect to 2001:db8:1::9:443", "send to 192.0.2.9:53"),
     *("send to 255.255.255.255:9", "look up the-code.example.org", "open a socket of family 2"),
+    "open a socket of family 40",
 )
 DONE = "```done\nadd adds now\n```"
 
@@ -108,6 +110,9 @@ def sniff(
             pytest.skip(f"no network of one's own here: {error}")
         kinds = {packet.rpartition(" to ")[0] for packet in control}
         assert {"IPv4 protocol 6", "IPv4 protocol 17", "IPv6 next 6", "IPv6 next 17"} <= kinds
+        disabled = Path("/proc/sys/kernel/io_uring_disabled")
+        if disabled.exists() and disabled.read_text().strip() == "0":
+            assert f"IPv4 protocol 17 to {BY_RING}" in control
         return found
 
     yield run
@@ -191,19 +196,27 @@ def test_the_same_programs_are_seen_where_nothing_holds_them(sniff: Sniff, tmp_p
     assert list(tmp_path.glob("a program of the repository*"))
 
 
-def test_an_old_kernel_lets_nothing_out(sniff: Sniff, tmp_path: Path) -> None:
-    """Without user namespaces and Landlock, seccomp alone is the lock."""
+@pytest.mark.parametrize("landlock", [False, True])
+def test_an_old_kernel_lets_nothing_out(
+    sniff: Sniff, tmp_path: Path, home: Path, *, landlock: bool
+) -> None:
+    """Without user namespaces, seccomp is the lock, with or without Landlock."""
     script = replies(tmp_path, TOOL, DONE)
     words = (*RUN, "fix add in calc.py", "--planner", "react", "--scripted", script)
     job = localagent(*words, "--check", CHECK)
+    old = [sys.executable, str(OLD_KERNEL), *(["--landlock"] if landlock else [])]
     trust, run = sniff(
         localagent("trust", "add", "--all", "--yes"),
-        replace(job, argv=[sys.executable, str(OLD_KERNEL), *job.argv]),
+        replace(job, argv=[*old, *job.argv]),
     )
     silent([trust, run])
     found = events(run)
-    assert found[0]["egress"] == "kernel: seccomp"
-    assert found[0]["sandbox"] == "seccomp"
+    level = "Landlock and seccomp" if landlock else "seccomp"
+    assert found[0]["egress"] == f"kernel: {level}"
+    assert found[0]["sandbox"] == ("landlock" if landlock else "seccomp")
+    refused = [record["subject"] for record in blocked(home)]
+    for family in (2, 10, 40):  # also of the socket that would listen
+        assert [text for text in refused if f"open a socket of family {family}, type 1" in text]
     told = "".join(e["for_model"] for e in found if e["type"] == "tool_returned")
     assert "the tool has tried" in told
     assert any("the conftest has tried" in e.get("output", "") for e in found)
@@ -285,6 +298,19 @@ def test_each_attempt_is_in_the_audit_log_in_every_kind_of_sandbox(
             if kind == "landlock":
                 assert " UDP" in counted[0] and " raw" in counted[0]
     assert len(tried) >= 2, runs[0].out
+
+
+def test_a_socket_of_the_caller_lets_nothing_out(sniff: Sniff, tmp_path: Path) -> None:
+    caller = ["bash", "-c", 'exec 9<>/dev/udp/192.0.2.88/9; exec "$@"', "bash"]
+    script = replies(tmp_path, TRY, DONE)
+    job = localagent(*RUN, "fix add in calc.py", "--planner", "react", "--scripted", script)
+    without, run = sniff(
+        Job([*caller, sys.executable, str(REACH)]), replace(job, argv=[*caller, *job.argv])
+    )
+    assert "IPv4 protocol 17 to 192.0.2.88" in without.packets
+    silent([run])
+    told = "".join(e["for_model"] for e in events(run) if e["type"] == "tool_returned")
+    assert "the tool has tried" in told
 
 
 def test_a_run_at_a_terminal_lets_nothing_out(sniff: Sniff, tmp_path: Path, home: Path) -> None:
