@@ -84,7 +84,7 @@ def _path_like(prompt: str, spaced: Sequence[str]) -> Iterator[str]:
 
     `spaced` are the files whose paths have spaces; only such a file's own name is found.
     """
-    text = re.sub(r"\b\w+://\S+", " ", prompt)
+    text = re.sub(r"\b\w+://\S+|#!\S+", " ", prompt)  # a URL, or a script's interpreter
     text, spaced_places = _cut_spaced(text, spaced)
     places = [*spaced_places]
     places += [(m.start(1), m.group(1)) for m in _PATH.finditer(text)]

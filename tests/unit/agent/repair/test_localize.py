@@ -60,6 +60,7 @@ def test_every_missing_file_is_said(shop: Path, prompt: str, texts: list[str]) -
 @pytest.mark.parametrize(
     ("prompt", "paths"),
     [
+        ("#!/bin/sh or #!/usr/bin/env python3 in cart.py", ["shop/cart.py"]),
         ("Fix cart.py, please", ["shop/cart.py"]),
         ("Fix shop/cart.py and `shop/tax.py`.", ["shop/cart.py", "shop/tax.py"]),
         ("Write shop/new.py", ["shop/new.py"]),
