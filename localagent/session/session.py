@@ -54,6 +54,7 @@ from localagent.core.events import (
     ModelSwitched,
     PlanChanged,
     PlanStep,
+    Question,
     Rewound,
     SessionStarted,
     SessionTitled,
@@ -216,10 +217,16 @@ class Session:
         for event in events:
             before = (*self._switched(), *self._mode_changed(), *self._blocked())
             for each in (*before, event):
-                self.recorder.append(each)
+                self.recorder.append(self._without_secrets(each))
                 self.talk.record(each)
                 self._forget_exchange(each)
                 yield each
+
+    def _without_secrets(self, event: Event) -> Event:
+        """The event as the records keep it: the user sees the exact preview of a question."""
+        if isinstance(event, Question):
+            return replace(event, preview=self.services.redactor.redact(event.preview))
+        return event
 
     def begin(self) -> Iterator[Event]:
         """Start the session without a turn. If it has already started, there is no event."""

@@ -81,12 +81,16 @@ def permit(
 def _ask(
     turn: Turn, tool: str, effect: Effect, subject: str, shown: str, reason: str
 ) -> Generator[Event, None, Decision]:
-    """Ask the user whether `tool` may act on `subject`. See `permit`."""
+    """Ask the user whether `tool` may act on `subject`. See `permit`.
+
+    The user sees exactly what is allowed: a placeholder could hide a part of a command or a change.
+    """
     number = turn.ledger.next("question")
     if tool != HANDOFF.name:  # its subject may be several files
         turn.questions[number] = (effect, subject)
     asked = time.monotonic()
-    yield Question(number, tool, subject, turn.services.redactor.redact(shown), reason)
+    preview = shown if turn.services.interactive else turn.services.redactor.redact(shown)
+    yield Question(number, tool, subject, preview, reason)
     turn.ledger.waited += time.monotonic() - asked
     turn.questions.pop(number, None)
     turn.ensure_within_limits()  # an interrupt instead of an answer does not count as a refusal

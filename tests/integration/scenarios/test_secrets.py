@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from localagent.core.events import ToolReturned, TurnFinished, Warned
+import pytest
+
+from localagent.core.events import Question, ToolReturned, TurnFinished, Warned
 from localagent.core.paths import data_dir
+from localagent.history.sessions.transcript import read
 
 TOKEN = "ghp_" + "aB3dE6gH9jK2mN5pQ8sT1vW4yZ7bC0dF3hJ6"
 READ = "```read path=calc.py\n```"
@@ -58,3 +61,57 @@ def test_the_planner_for_small_models(start: Callable, workspace_dir: Path) -> N
     assert isinstance(end, TurnFinished) and end.outcome == "solved"
     assert calc.read_text() == f'TOKEN = "{TOKEN}"\ndef add(a, b):\n    return a + b\n'
     assert not any(TOKEN in prompt for prompt in run.model.prompts)
+
+
+# The detector takes each of these commands for a text with a secret.
+DISGUISED = (
+    'true "-----BEGIN PRIVATE KEY-----"\nrm -rf src\n' + "ls " + "a" * 60,
+    "echo http://a:b;{touch,made.txt};c@d",
+    'DB_PASSWORD="`touch made.txt 1`" true',
+)
+MAKEFILE = """```write path=Makefile
+all:
+\ttrue -----BEGIN PRIVATE KEY-----
+\ttouch made.txt """ + "a" * 60 + """
+```"""
+
+
+@pytest.mark.parametrize("command", DISGUISED)
+def test_a_question_has_the_exact_command(
+    start: Callable, workspace_dir: Path, command: str
+) -> None:
+    """A placeholder would hide a part of the command from the user who allows it."""
+    options = {"planner": "react", "yes": False, "interactive": True}
+    run = start(workspace_dir, [f"```shell\n{command}\n```", DONE], **options)
+    questions = [e for e in run.turn("Do it", lambda _: False) if isinstance(e, Question)]
+    assert [question.preview for question in questions] == [f"$ {command}"]
+
+
+def test_a_question_has_the_exact_change(start: Callable, workspace_dir: Path) -> None:
+    options = {"planner": "react", "yes": False, "interactive": True}
+    run = start(workspace_dir, [MAKEFILE, DONE], **options)
+    questions = [e for e in run.turn("Do it", lambda _: False) if isinstance(e, Question)]
+    assert "+\ttouch made.txt" in questions[0].preview
+
+
+def test_the_transcript_of_a_question_has_placeholders(
+    start: Callable, workspace_dir: Path
+) -> None:
+    token = f'```write path=new.py\nTOKEN = "{TOKEN}"\n```'
+    options = {"planner": "react", "yes": False, "interactive": True}
+    run = start(workspace_dir, [token, DONE], **options)
+    questions = [e for e in run.turn("Do it", lambda _: False) if isinstance(e, Question)]
+    assert TOKEN in questions[0].preview
+    stored = [e for e in read(run.session.id).events if isinstance(e, Question)]
+    assert "⟨secret 1: github token⟩" in stored[0].preview
+    assert TOKEN not in stored[0].preview
+
+
+def test_a_question_that_nobody_sees_has_placeholders(
+    start: Callable, workspace_dir: Path
+) -> None:
+    """The events may go to the log of a CI job."""
+    token = f'```write path=new.py\nTOKEN = "{TOKEN}"\n```'
+    run = start(workspace_dir, [token, DONE], planner="react", yes=False, interactive=False)
+    questions = [e for e in run.turn("Do it") if isinstance(e, Question)]
+    assert questions and not any(TOKEN in question.preview for question in questions)
