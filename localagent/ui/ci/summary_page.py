@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from localagent.ui.ci.report import RunReport
-from localagent.ui.export.markdown import folded, harmless
+from localagent.ui.export.markdown import folded, harmless, harmless_line
 from localagent.ui.view.format import check_result, count, duration
 from localagent.ui.view.sanitize import one_line
 
@@ -71,4 +71,4 @@ def _facts(report: RunReport) -> Iterator[tuple[str, str]]:
 
 
 def _cell(text: str) -> str:
-    return harmless(one_line(text, 1000)).replace("|", "\\|")
+    return harmless_line(one_line(text, 1000)).replace("|", "\\|")

