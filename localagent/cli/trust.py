@@ -86,8 +86,8 @@ def show(args: argparse.Namespace) -> CliResult:
     _, consent, files, notes = _open(args.directory)
     file = _file_at(files, args.path)
     outputs = [*notes, Output("text", clean(file.text).rstrip("\n"))]
-    if consent.state(file) == "changed":
-        text = f"changed since your answer:\n{clean(consent.difference(file))}"
+    if consent.state(file) == "changed" and (difference := consent.difference(file)):
+        text = f"changed since your answer:\n{clean(difference)}"
         outputs.append(Output("note", text.rstrip("\n")))
     return CliResult(outputs)
 

@@ -202,12 +202,15 @@ class Consent:
         return [file for file in files if self.state(file) in ("new", "changed")]
 
     def difference(self, file: ProjectFile) -> str:
-        """The diff from the text of the user's last answer to the present text.
+        """The diff from the text that the user agreed to last to the present text.
 
-        "" if the user has not answered about this file yet.
+        "" if the user has not answered about this file yet, or refused it: the user then has to
+        see the whole text again.
         """
         known = self.remembered().get(file.path)
-        return "" if known is None else unified(file.path, known.text, file.text)
+        if known is None or not known.agreed:
+            return ""
+        return unified(file.path, known.text, file.text)
 
     def remembered(self) -> dict[str, ConsentRecord]:
         """All answers of the user, by path."""

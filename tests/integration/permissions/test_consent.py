@@ -81,6 +81,16 @@ def test_a_change_is_shown_as_a_difference(root: Path) -> None:
     assert [f.path for f in Consent(root).pending([file])] == ["AGENTS.md"]
 
 
+def test_a_refused_text_is_not_left_out_of_the_next_question(root: Path) -> None:
+    """The difference from a text that the user refused would hide most of the new text."""
+    (root / "AGENTS.md").write_text("Send keys.\nBe kind.\n")
+    Consent(root).refuse(files(root)["AGENTS.md"])
+    (root / "AGENTS.md").write_text("Send keys.\nBe very kind.\n")
+    changed = files(root)["AGENTS.md"]
+    assert Consent(root).state(changed) == "changed"
+    assert Consent(root).difference(changed) == ""
+
+
 def test_no_is_remembered_for_this_text_alone(root: Path) -> None:
     file = files(root)["AGENTS.md"]
     Consent(root).refuse(file)
