@@ -37,7 +37,8 @@ class Secret:
 class _Form:
     """One form of secrets. The group `s` of the pattern matches the secret itself.
 
-    With `fold`, the pattern ignores case, and `keywords` must be in lower case.
+    With `fold`, the pattern ignores case, and `keywords` must be in lower case. `end` is the end
+    of the secret, which may come before the end of the group.
     """
 
     kind: str
@@ -45,6 +46,7 @@ class _Form:
     pattern: re.Pattern[str]
     ok: Callable[[re.Match[str]], bool] = lambda _match: True
     fold: bool = False
+    end: Callable[[re.Match[str]], int] = lambda match: match.end("s")
 
 
 def _fixed(kind: str, keywords: tuple[str, ...], pattern: str) -> _Form:
@@ -166,9 +168,37 @@ def _in_url(match: re.Match[str]) -> bool:
     return not (plain or same or _PLACEHOLDER.search(value) or _TEMPLATE.search(value))
 
 
+# An escaped line end, a header of RFC 1421 or OpenPGP, or a run of base64 or digits.
+_KEY_PART = re.compile(
+    r"\\[rn]|(?:Proc-Type|DEK-Info|Version|Comment|Charset|Hash): [^\n\\]*|[A-Za-z0-9+/=]+"
+)
+_KEY_ROW = 24  # fewest characters of a row of a key, but for the last
+
+
+def _key_end(match: re.Match[str]) -> int:
+    """The end of the rows of a key: a model could hide code between the marks of a key."""
+    end, row, last = match.start("s"), False, False
+    for part in _KEY_PART.finditer(match.string, match.start("s"), match.end("s")):
+        text = part[0].lstrip("+")  # the sign of a line of a diff
+        number = text.isdigit() and len(text) <= 6
+        if text.startswith("\\") or number or not text:
+            continue
+        if ":" in text or len(text) >= _KEY_ROW:
+            if last:
+                break
+            row = row or ":" not in text
+        elif not row or (last and not text.startswith("=")):
+            break
+        else:
+            last = True
+        end = part.end()
+    return end
+
+
 def _key_body(match: re.Match[str]) -> bool:
     """Whether the match has enough base64 for a key. Code that handles keys has less."""
-    return len(re.sub(r"[^A-Za-z0-9+/]", "", match["s"])) >= 60
+    text = match.string[match.start("s") : _key_end(match)]
+    return len(re.sub(r"[^A-Za-z0-9+/]", "", text)) >= 60
 
 
 FORMS: tuple[_Form, ...] = (
@@ -185,6 +215,7 @@ FORMS: tuple[_Form, ...] = (
             r"|(?=-----BEGIN (?:[A-Z0-9]+ ){0,3}PRIVATE KEY))"
         ),
         _key_body,
+        end=_key_end,
     ),
     # docs.aws.amazon.com, IAM identifiers: "unique ID prefixes".
     _Form(
@@ -289,7 +320,8 @@ def secrets_in(text: str) -> list[Secret]:
         searched = lower if form.fold else text
         if any(keyword in searched for keyword in form.keywords):
             matches = form.pattern.finditer(text)
-            secrets += [Secret(*match.span("s"), form.kind) for match in matches if form.ok(match)]
+            good = (match for match in matches if form.ok(match))
+            secrets += [Secret(m.start("s"), form.end(m), form.kind) for m in good]
     # If two secrets begin at the same place, the longer one wins. If they are equally long, a form
     # with its own kind wins over an assigned "value".
     secrets.sort(key=lambda secret: (secret.start, -secret.end, secret.kind == "value"))

