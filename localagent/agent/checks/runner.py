@@ -292,6 +292,12 @@ def _reported(output: str, root: str) -> tuple[TestResult, ...]:
     return (TestResult("", "failed", tail[-SEARCH.failure_output_chars :]),)
 
 
+_MALFORMED = (
+    *(ValueError, KeyError, TypeError, AttributeError, RecursionError, OverflowError),
+    zlib.error,
+)
+
+
 def _split_probe(output: str) -> tuple[str, tuple[TestResult, ...]]:
     """Separate the probe's lines from other output, and join the tests of several pytest runs."""
     rest: list[str] = []
@@ -302,7 +308,7 @@ def _split_probe(output: str) -> tuple[str, tuple[TestResult, ...]]:
             continue
         try:
             tests.extend(_read_probe(_unpacked(json.loads(line[len(_PROBE_MARK) :]))))
-        except (ValueError, KeyError, TypeError, AttributeError, RecursionError, zlib.error):
+        except _MALFORMED:
             continue  # the checked code may print a line that looks like the probe's
     return "\n".join(rest), tuple(tests)
 

@@ -22,3 +22,8 @@ def test_numbers_without_end(output: str) -> None:
 
 def test_a_probe_line_without_end() -> None:
     assert _split_probe("LOCALAGENT-PROBE " + "[" * 100_000 + "\nrest") == ("rest", ())
+
+
+def test_a_probe_line_with_an_infinite_number() -> None:
+    report = '{"tests": {"t": {"outcome": "failed", "frames": [["a.py", Infinity]]}}, "lines": {}}'
+    assert _split_probe(f"LOCALAGENT-PROBE {report}\nrest") == ("rest", ())
