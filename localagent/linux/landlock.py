@@ -46,6 +46,21 @@ def prepare(rules: Iterable[Rule]) -> int:
     return ruleset
 
 
+def scope_signals() -> bool:
+    """Let this process signal only its descendants; return False if the kernel cannot do that.
+
+    Raises OSError.
+    """
+    if sys_.landlock_version() < _VERSION_WITH_SCOPES:
+        return False
+    ruleset = sys_.landlock_ruleset(0, 0, sys_.LANDLOCK_SCOPE_SIGNAL)
+    try:
+        sys_.landlock_restrict(ruleset)
+    finally:
+        os.close(ruleset)
+    return True
+
+
 def allow(ruleset: int, path: str, rights: int) -> None:
     """Add a rule for a path; without effect if the path is missing. Raises OSError."""
     try:

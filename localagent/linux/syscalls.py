@@ -256,7 +256,7 @@ def seccomp_install(code: bytes, listen: bool) -> int:
 
 LANDLOCK_MAKE_BLOCK, LANDLOCK_REFER = 1 << 11, 1 << 13  # rights on folders
 LANDLOCK_NET_ALL = 0b11  # rights on TCP ports: bind and connect
-LANDLOCK_SCOPE_ABSTRACT, LANDLOCK_SCOPE_ALL = 0b01, 0b11  # ALL: abstract sockets and signals
+LANDLOCK_SCOPE_ABSTRACT, LANDLOCK_SCOPE_SIGNAL, LANDLOCK_SCOPE_ALL = 0b01, 0b10, 0b11
 
 
 class _Ruleset(ctypes.Structure):

@@ -12,7 +12,7 @@ import signal
 
 from localagent.linux import procfs, seccomp
 from localagent.linux import syscalls as sys_
-from localagent.linux.landlock import prepare
+from localagent.linux.landlock import prepare, scope_signals
 from localagent.sandbox.launcher.supervisor import (
     LimitWatch,
     await_end,
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 def serve(job: Job, status: int) -> None:
     """Run a job; its extra keys are `rules` and `roots` (folders that the command may change)."""
     sys_.adopt_orphans()
+    scoped = scope_signals()
     confinement = _Confinement(job)
     child = os.fork()
     if child == 0:
@@ -38,7 +39,7 @@ def serve(job: Job, status: int) -> None:
     result = await_end(child, status, LimitWatch(child, job), reap=True, broker=broker)
     if broker is not None:
         os.close(broker.listener)  # from now on the kernel refuses new processes
-    end_descendants(child)
+    end_descendants(child, scoped=scoped)
     if broker is not None:
         say(status, f"N {broker.refused_connections}")
         say(status, f"S {broker.refused_sockets}")

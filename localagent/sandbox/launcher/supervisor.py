@@ -41,6 +41,7 @@ _SHARED_BY_OTHERS = 256 << 20
 # one measurement's duration.
 _MEASURE_SECONDS = 0.3
 _MEASURE_REST = 20
+_END_SECONDS = 10.0  # for processes that the kernel ends
 
 
 def serve_plain(job: Job, status: int) -> None:
@@ -165,11 +166,16 @@ def await_end(
             next_check = time.monotonic() + _WATCH_SECONDS
 
 
-def end_descendants(leader: int) -> None:
+def end_descendants(leader: int, *, scoped: bool = False) -> None:
     """End the processes that the command left; without subreapers, end only its process group.
 
-    All are stopped first: a program that makes processes could otherwise outrun the loop.
+    If this process is `scoped` to signal only its descendants, one signal to all that it can reach
+    ends them at once. Otherwise all are stopped first. Processes that make processes and continue
+    each other can outrun the loop.
     """
+    if scoped:
+        _end_all()
+        return
     deadline = time.monotonic() + 2.0
     stopped: set[int] = set()
     while time.monotonic() < deadline:
@@ -192,6 +198,25 @@ def end_descendants(leader: int) -> None:
                 os.kill(child, signal.SIGKILL)
             except OSError:
                 pass
+        try:
+            while os.waitpid(-1, os.WNOHANG)[0]:
+                pass
+        except ChildProcessError:
+            return
+        time.sleep(0.002)
+
+
+def _end_all() -> None:
+    """End all processes that this process can signal, and wait for their end.
+
+    The kernel starts no process meanwhile: a parent that has this signal starts none.
+    """
+    try:
+        os.kill(-1, signal.SIGKILL)
+    except ProcessLookupError:
+        return  # there is none
+    deadline = time.monotonic() + _END_SECONDS
+    while time.monotonic() < deadline:
         try:
             while os.waitpid(-1, os.WNOHANG)[0]:
                 pass

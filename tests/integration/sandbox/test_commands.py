@@ -7,6 +7,7 @@ import itertools
 import os
 import secrets
 import shlex
+import shutil
 import subprocess
 import sys
 import threading
@@ -129,6 +130,36 @@ def test_processes_are_bounded_and_all_of_them_end(sandbox: Sandbox, project: Pa
     done = run(sandbox, project, bomb, processes=50, seconds=2.0)
     assert done.timed_out or done.exit_code
     assert not subprocess.run(["pgrep", "-f", waiting], capture_output=True).stdout
+
+
+# Chains of processes: each starts the next, continues all that were stopped, and ends.
+CHAINS = """
+#include <signal.h>
+#include <time.h>
+#include <unistd.h>
+int main(void) {
+    time_t begin = time(0);
+    signal(SIGCHLD, SIG_IGN);
+    for (int i = 0; i < 100; i++)
+        if (fork() == 0)
+            for (setsid(); time(0) - begin < 12; kill(-1, SIGCONT))
+                if (fork() > 0) return 0;
+    return 0;
+}
+"""
+
+
+def test_chains_of_processes_end(sandbox: Sandbox, project: Path) -> None:
+    """One that lives on could change the snapshot while localagent reads it."""
+    compiler = shutil.which("cc")
+    if sandbox.kind != "landlock" or compiler is None:
+        pytest.skip("the kernel ends a namespace's processes; without Landlock, nothing is promised")
+    mark = f"chains{secrets.token_hex(3)}"  # 12 letters, since the kernel keeps 15 of a name
+    (project / "chains.c").write_text(CHAINS)
+    subprocess.run([compiler, "-O2", "-o", project / mark, project / "chains.c"], check=True)
+    done = run(sandbox, project, f"./{mark}; echo done")
+    left = subprocess.run(["pgrep", "-x", mark], capture_output=True, text=True).stdout
+    assert (done.output, left) == ("done\n", "")
 
 
 def test_closing_the_output_is_no_end(sandbox: Sandbox, project: Path) -> None:
