@@ -10,6 +10,7 @@ opaque directories").
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from collections.abc import Iterator
@@ -18,6 +19,7 @@ from pathlib import Path
 
 from localagent.core.changes import Change
 from localagent.core.errors import SandboxError
+from localagent.workspace.open_below import READ
 
 MAX_BYTES = 256 << 20  # limit for changed files, which are kept in memory
 # Linux allows 4096 bytes, with the path of the workspace or the snapshot. The time to read a tree
@@ -140,8 +142,31 @@ def entry_change(source: str, rel: str, found: os.stat_result, budget: Budget) -
     budget.take(found.st_size)
     with Unlocked() as unlocked:
         unlocked.add(source)
-        with open(source, "rb") as file:
-            return Change(rel, "file", file.read(), found.st_mode & _PERMISSIONS)
+        return Change(rel, "file", _content(source, rel, found), found.st_mode & _PERMISSIONS)
+
+
+def _content(source: str, rel: str, found: os.stat_result) -> bytes:
+    """Return the content of the regular file `found`, and of no other that took its place.
+
+    Without Landlock and namespaces, a process of the command may still run and make links.
+    """
+    try:
+        descriptor = os.open(source, READ)
+    except OSError as error:
+        if error.errno != errno.ELOOP:
+            raise
+        raise _exchanged(rel) from None
+    with os.fdopen(descriptor, "rb") as file:
+        now = os.fstat(descriptor)  # a new file may get the number of the old one
+        if not stat.S_ISREG(now.st_mode) or not os.path.samestat(now, found):
+            raise _exchanged(rel)
+        return file.read()
+
+
+def _exchanged(rel: str) -> SandboxError:
+    return SandboxError(
+        f"{rel!r} changed while it was read", "a program of the command may still run"
+    )
 
 
 def is_special(found: os.stat_result) -> bool:
