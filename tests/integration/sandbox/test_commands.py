@@ -153,7 +153,7 @@ def test_chains_of_processes_end(sandbox: Sandbox, project: Path) -> None:
     """One that lives on could change the snapshot while localagent reads it."""
     compiler = shutil.which("cc")
     if sandbox.kind != "landlock" or compiler is None:
-        pytest.skip("the kernel ends a namespace's processes; without Landlock, nothing is promised")
+        pytest.skip("the kernel ends a namespace's processes; seccomp alone promises nothing")
     mark = f"chains{secrets.token_hex(3)}"  # 12 letters, since the kernel keeps 15 of a name
     (project / "chains.c").write_text(CHAINS)
     subprocess.run([compiler, "-O2", "-o", project / mark, project / "chains.c"], check=True)

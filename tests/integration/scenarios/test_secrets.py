@@ -69,11 +69,15 @@ DISGUISED = (
     "echo http://a:b" + ";{touch,made.txt};c@d",
     'DB_PASSWORD="' + '`touch made.txt 1`" true',
 )
-MAKEFILE = """```write path=Makefile
+MAKEFILE = (
+    """```write path=Makefile
 all:
 \ttrue -----BEGIN PRIVATE KEY-----
-\ttouch made.txt """ + "a" * 60 + """
+\ttouch made.txt """
+    + "a" * 60
+    + """
 ```"""
+)
 
 
 @pytest.mark.parametrize("command", DISGUISED)
@@ -107,9 +111,7 @@ def test_the_transcript_of_a_question_has_placeholders(
     assert TOKEN not in stored[0].preview
 
 
-def test_a_question_that_nobody_sees_has_placeholders(
-    start: Callable, workspace_dir: Path
-) -> None:
+def test_a_question_that_nobody_sees_has_placeholders(start: Callable, workspace_dir: Path) -> None:
     """The events may go to the log of a CI job."""
     token = f'```write path=new.py\nTOKEN = "{TOKEN}"\n```'
     run = start(workspace_dir, [token, DONE], planner="react", yes=False, interactive=False)
