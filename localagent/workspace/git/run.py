@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 import subprocess
 import threading
 from collections.abc import Mapping, Sequence
@@ -15,6 +16,10 @@ from localagent.workspace.git.confine import confined
 _SECONDS = 60.0
 # Folders in which git hung: a pipe as .gitignore would make each query wait again.
 _hanging: set[Path] = set()
+_READ_FIRST = (
+    *(".gitignore", ".gitattributes", ".git", ".git/HEAD", ".git/config", ".git/index"),
+    *(".git/packed-refs", ".git/info/exclude", ".git/info/attributes", ".git/commondir"),
+)
 # Variables that name the user's git settings. Other GIT_ variables could name another repository.
 _SETTINGS = ("GIT_CONFIG_GLOBAL", "GIT_CONFIG_SYSTEM", "GIT_CONFIG_NOSYSTEM")
 
@@ -105,7 +110,7 @@ def ask_git(
     hooks: bool = False,
     limit: int | None = None,
 ) -> subprocess.CompletedProcess[bytes] | None:
-    """Run a git command with the input `text`. Returns None if git is missing or hung in `root`.
+    """Run a git command with the input `text`. Returns None if git is missing, or hangs in `root`.
 
     The repository may be hostile. Its settings can neither start programs (fsmonitor, hooks) nor
     reach the network (lazy fetches of a partial clone), and git writes only in the folders
@@ -115,7 +120,7 @@ def ask_git(
     """
     register_workspace(root)
     git = find_program("git")
-    if git is None or root in _hanging:
+    if git is None or root in _hanging or _has_pipe(root):
         return None
     settings = _SAFE if hooks else (*_SAFE, f"core.hooksPath={os.devnull}")
     command = [git, *(word for setting in settings for word in ("-c", setting)), *arguments]
@@ -129,6 +134,18 @@ def ask_git(
     except subprocess.TimeoutExpired:
         _hanging.add(root)
         return None
+
+
+def _has_pipe(root: Path) -> bool:
+    """Whether git would wait without end for one of the files that it reads first."""
+    for name in _READ_FIRST:
+        try:
+            kind = os.lstat(root / name).st_mode
+        except OSError:
+            continue
+        if stat.S_ISFIFO(kind):
+            return True
+    return False
 
 
 def _without_programs(root: Path) -> dict[str, str]:

@@ -175,17 +175,30 @@ def test_a_git_that_hangs_is_waited_for_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     git(tmp_path, "init", "-q")
-    os.mkfifo(tmp_path / ".gitignore")
-    (tmp_path / "a.py").write_text("a = 1\n")
+    (tmp_path / "lib").mkdir()
+    os.mkfifo(tmp_path / "lib/.gitignore")
+    (tmp_path / "lib/a.py").write_text("a = 1\n")
     monkeypatch.setattr(run, "_SECONDS", 1.0)
     start = time.monotonic()
     for _ in range(3):
-        assert Workspace.open(tmp_path).files() == ["a.py"]
+        assert Workspace.open(tmp_path).files() == ["lib/a.py"]
     assert time.monotonic() - start < 2.5
     run._hanging.clear()
     assert run.ask_git(tmp_path, "status", "--porcelain", limit=100) is None
     assert time.monotonic() - start < 5
     run._hanging.clear()
+
+
+@pytest.mark.parametrize("name", [".gitignore", ".git/HEAD", ".git/config", ".git/index"])
+def test_a_pipe_that_git_reads_first_is_not_waited_for(tmp_path: Path, name: str) -> None:
+    git(tmp_path, "init", "-q")
+    (tmp_path / "a.py").write_text("a = 1\n")
+    (tmp_path / name).unlink(missing_ok=True)
+    os.mkfifo(tmp_path / name)
+    start = time.monotonic()
+    assert Workspace.open(tmp_path).files() == ["a.py"]
+    assert run.ask_git(tmp_path, "status") is None
+    assert time.monotonic() - start < run._SECONDS / 2
 
 
 def test_a_git_in_the_repository_is_not_used(
