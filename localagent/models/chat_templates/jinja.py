@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import datetime
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from jinja2 import TemplateError
@@ -32,6 +32,14 @@ class TemplateFailed(Exception):
     """The template cannot be compiled, or it refuses the messages."""
 
 
+class _Environment(ImmutableSandboxedEnvironment):
+    """Jinja's sandbox, in which a template may also fill and empty lists, as Kimi's does."""
+
+    def is_safe_attribute(self, obj: Any, attr: str, value: Any) -> bool:
+        fills = isinstance(obj, list) and attr in ("append", "pop")
+        return fills or super().is_safe_attribute(obj, attr, value)
+
+
 class _Value(dict[str, Any], Namespace):
     """A message as a template gets it: a few templates note something in their messages."""
 
@@ -43,7 +51,7 @@ class JinjaTemplate:
         day = datetime.datetime.fromisoformat(date)
         # Old templates of Fireworks take the tools and the date by these names.
         self._constants = {"functions": "", "datetime": day.strftime("%d %B %Y"), **constants}
-        environment = ImmutableSandboxedEnvironment(
+        environment = _Environment(
             trim_blocks=True, lstrip_blocks=True, extensions=["jinja2.ext.loopcontrols"]
         )
         environment.filters["tojson"] = _to_json
@@ -62,6 +70,8 @@ class JinjaTemplate:
         Some templates take the arguments of calls as a text of JSON only.
         """
         values = {**self._constants, **variables, "add_generation_prompt": last}
+        if "tools" in variables:
+            values["functions"] = _to_json(variables["tools"], indent=4)
         try:
             return self._template.render(values, messages=[_Value(m) for m in messages])
         except _ERRORS as error:
@@ -98,5 +108,9 @@ def _to_json(
 ) -> str:
     # Jinja's own filter escapes for HTML, which models were not trained on.
     return json.dumps(
-        value, ensure_ascii=ensure_ascii, indent=indent, separators=separators, sort_keys=sort_keys
+        list(value) if isinstance(value, Iterator) else value,
+        ensure_ascii=ensure_ascii,
+        indent=indent,
+        separators=separators,
+        sort_keys=sort_keys,
     )

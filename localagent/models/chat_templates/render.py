@@ -8,6 +8,7 @@ read and written before, and reads only what is new.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -135,6 +136,8 @@ class PromptRenderer:
     def _next_prompt(self, values: Values, before: str, think: bool) -> str:
         """The text of a prompt after the reply named `before`. Raises TemplateFailed."""
         text = self._prompt(values, last=True, think=think)
+        if before:
+            text = text.replace(json.dumps(before)[1:-1], before)  # in ASCII, as Reka's is
         _, found, rest = text.rpartition(before) if before else ("", "all", text)
         if not found:
             raise TemplateFailed("the model's chat template leaves out a reply")

@@ -174,6 +174,28 @@ def test_a_template_without_tools_has_no_calls() -> None:
     assert probe(with_calls(CALLS["json"]).removeprefix(TOOLS)).call_form == ""
 
 
+def test_a_template_may_fill_lists_of_its_own() -> None:
+    """Kimi K2 notes the ids of calls in a list."""
+    fills = "{% set ids = [] %}{% set _ = ids.append('7') %}{% set id = ids.pop(0) %}"
+    assert probe(with_calls(fills + "<call:{{ id }}>" + CALLS["json"])).call_form == "json"
+
+
+def test_a_template_may_write_the_rest_of_a_loop_as_json() -> None:
+    """The template of llama.cpp for DeepSeek R1 writes the functions of the tools."""
+    source = "{{ (tools or []) | map(attribute='function') | tojson }}"
+    assert probe(with_calls(CALLS["json"]).replace(TOOLS, source)).call_form == "json"
+
+
+def test_a_template_may_know_the_tools_as_functions() -> None:
+    source = with_calls(CALLS["json"]).replace(TOOLS, "{{ '' + functions }}")
+    assert probe(source).call_form == "json"
+
+
+def test_a_template_may_write_its_calls_in_ascii() -> None:
+    call = CALLS["json"].replace("tojson", "tojson(ensure_ascii=True)")
+    assert probe(with_calls(call)).call_form == "json"
+
+
 def test_arguments_may_have_to_be_a_text() -> None:
     text = "[TOOL_CALLS]{{ f.name }}[ARGS]{{ f.arguments + '' }}"
     assert probe(with_calls(text)).call_form == "named-json"
