@@ -33,11 +33,22 @@ class TemplateFailed(Exception):
 
 
 class _Environment(ImmutableSandboxedEnvironment):
-    """Jinja's sandbox, in which a template may also fill and empty lists, as Kimi's does."""
+    """Jinja's sandbox, in which a template may also fill and empty lists of its own, as Kimi's."""
 
     def is_safe_attribute(self, obj: Any, attr: str, value: Any) -> bool:
-        fills = isinstance(obj, list) and attr in ("append", "pop")
-        return fills or super().is_safe_attribute(obj, attr, value)
+        own = type(obj) is list and attr in ("append", "pop")
+        return own or super().is_safe_attribute(obj, attr, value)
+
+
+class _Given(list[Any]):
+    """A list that a template gets, and cannot change."""
+
+
+def _given(value: Any) -> Any:
+    """A value as a template gets it."""
+    if isinstance(value, Mapping):
+        return {key: _given(item) for key, item in value.items()}
+    return _Given(map(_given, value)) if isinstance(value, list) else value
 
 
 class _Value(dict[str, Any], Namespace):
@@ -69,17 +80,17 @@ class JinjaTemplate:
 
         Some templates take the arguments of calls as a text of JSON only.
         """
-        values = {**self._constants, **variables, "add_generation_prompt": last}
+        values = {**self._constants, **_given(variables), "add_generation_prompt": last}
         if "tools" in variables:
             values["functions"] = _to_json(variables["tools"], indent=4)
         try:
-            return self._template.render(values, messages=[_Value(m) for m in messages])
+            return self._template.render(values, messages=_Given(_Value(_given(m)) for m in messages))
         except _ERRORS as error:
             failure = TemplateFailed(f"the model's chat template failed: {error}")
         if not any("tool_calls" in message for message in messages):
             raise failure
         try:
-            return self._template.render(values, messages=[_as_text(m) for m in messages])
+            return self._template.render(values, messages=_Given(_as_text(m) for m in messages))
         except _ERRORS:
             raise failure from None
 
@@ -87,12 +98,12 @@ class JinjaTemplate:
 def _as_text(message: Mapping[str, Any]) -> _Value:
     """The message with the arguments of its calls as JSON."""
     if "tool_calls" not in message:
-        return _Value(message)
+        return _Value(_given(message))
     calls = []
     for call in message["tool_calls"]:
         arguments = json.dumps(call["function"]["arguments"], ensure_ascii=False)
         calls.append({**call, "function": {**call["function"], "arguments": arguments}})
-    return _Value({**message, "tool_calls": calls})
+    return _Value(_given({**message, "tool_calls": calls}))
 
 
 def _refuse(message: str) -> None:
