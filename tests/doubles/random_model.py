@@ -82,13 +82,20 @@ class _InitParameters(ctypes.Structure):
     _fields_ = (("no_alloc", ctypes.c_bool), ("context", ctypes.c_void_p))
 
 
-def random_model(folder: Path, architecture: str, *, files: int = 1) -> Path:
-    """Write a model into `folder`, in one file or several; return the path of the first."""
+def random_model(
+    folder: Path, architecture: str, *, files: int = 1, template: str = "", **more: object
+) -> Path:
+    """Write a model into `folder`, in one file or several; return the path of the first.
+
+    `template` replaces ChatML. `more` are keys of the architecture, such as `context_length`.
+    """
     import llama_cpp as c
 
-    keys = {**_COMMON, **ARCHITECTURES[architecture]}
+    keys = {**_COMMON, **ARCHITECTURES[architecture], **more}
     values = {"general.architecture": architecture, **_VOCABULARY}
     values |= {f"{architecture}.{key}": value for key, value in keys.items()}
+    if template:
+        values["tokenizer.chat_template"] = template
     path = folder / f"{architecture}.gguf"
     path.write_bytes(_file(values, {}))
     base = _base(Path(c.__file__).parent / "lib")
