@@ -9,9 +9,12 @@ import re
 
 from localagent.core.messages import THOUGHT_MARKERS
 
+# A call in a thought without an end is the model's next step.
+_CALL = r"(?=<tool_call>\s*(?:<function=|\{|[\w.-]+\s*<arg_key>))"
 _MARKED = "|".join(
-    rf"{re.escape(start)}.*?(?:{re.escape(end)}|\Z)" for start, end in THOUGHT_MARKERS
+    rf"{re.escape(start)}(?:.*?{re.escape(end)}|.*?{_CALL}|.*)" for start, end in THOUGHT_MARKERS
 )
+_ENDS = "|".join(re.escape(end) for _, end in THOUGHT_MARKERS)
 # gpt-oss: messages on the channel `analysis`, and the header of the message after them. A worker
 # that leaves control tokens out leaves the words of the headers.
 _ANALYSIS = (
@@ -20,10 +23,13 @@ _ANALYSIS = (
     r"|<\|channel\|>final<\|message\|>"
     r"|analysis(?=\S).*?assistant(?:final|(?=commentary))"
 )
-_THOUGHT = re.compile(rf"\A\s*(?:{_MARKED}|{_ANALYSIS})\s*", re.DOTALL)
+_FINAL = r"(?:\[BEGIN FINAL RESPONSE\]\s*)?"  # Apriel's, also after a thought in tags
+_THOUGHT = re.compile(rf"\A\s*(?:{_MARKED}|{_ANALYSIS})\s*{_FINAL}", re.DOTALL)
 # A thought that the prompt opened: the reply has its end only.
 _OPENED = re.compile(
-    r"\A(?:(?!<think>|```|<tool_call>|<function=|\{\"|\[TOOL_CALLS\]).)*?</think>\s*", re.DOTALL
+    r"\A(?:(?!<think>|```|<tool_calls?>|<function=|\{\"|\[TOOL_CALLS\]).)*?"
+    rf"(?:{_ENDS})\s*",
+    re.DOTALL,
 )
 
 

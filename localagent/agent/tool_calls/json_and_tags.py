@@ -36,6 +36,7 @@ _MARKED = re.compile(
     r"|<\|tools_prefix\|>|<\|function_call\|>|\bfunctools|\bAction:\s*```json)\s*(?=[\[{]\s*[{\"])"
 )
 _CLOSING = re.compile(r"\s*</tool_call>")
+_FENCE = re.compile(r"\s*```")
 _MAX_OBJECTS = 50
 
 
@@ -52,7 +53,8 @@ def marked(text: str, tools: ToolSpecs) -> Iterator[CallMatch]:
     """JSON calls after a marker such as [TOOL_CALLS]."""
     for match in _MARKED.finditer(text):
         end = object_end(text, match.end()) or len(text)
-        place = match.start(), end
+        fence = _FENCE.match(text, end) if "```" in match.group() else None
+        place = match.start(), fence.end() if fence else end
         yield from _several(text[match.end() : end], text[match.start() : end], place, tools)
 
 

@@ -28,7 +28,7 @@ from localagent.agent.tool_calls.literals import gemma_calls, python_calls
 from localagent.agent.tool_calls.name_first import name_first
 from localagent.agent.tool_calls.tags import tags
 from localagent.core.errors import ToolError
-from localagent.core.messages import ToolCall
+from localagent.core.messages import THOUGHT_MARKERS, ToolCall
 from localagent.tools.base import DONE, ToolSpecs
 
 _HEAD = r"""
@@ -66,12 +66,18 @@ def action_grammar(tools: ToolSpecs) -> str:
 _FRAME = re.compile(
     r"<\|channel\|>\w+|<\|[^|<>\s]*\|?>|<[^|<>\s]*\|>|<｜[^｜<>]*｜>|</?(?:seed:)?tool_calls?>|\[TOOL_CALLS\]"
     r"|(?:\A|(?<=<\|start\|>))assistant\b|\bcommentary\s*\Z"
+    r"|</?｜DSML｜(?:function|tool)_calls>|\[END FINAL RESPONSE\]|\bfunction call<\|role_sep\|>"
+    r"|\A\s*<response>|</response>\s*\Z"
+)
+_MARKS = re.compile(
+    "|".join(re.escape(mark) for marks in THOUGHT_MARKERS for mark in marks)
+    + r"|(?:<\|start\|>assistant)?<\|channel\|>(?:analysis|final)<\|message\|>|<\|end\|>"
 )
 
 
 @dataclass(frozen=True, slots=True)
 class ParsedReply:
-    """A raw reply: its thought, its text for the user, and its calls in their order."""
+    """A raw reply: its thought and its text for the user, without markers, and its calls."""
 
     thought: str
     text: str
@@ -86,6 +92,7 @@ def read_reply(reply: str, tools: ToolSpecs) -> ParsedReply:
     for match in _all(rest, tools):
         text += rest[end : max(end, match.position)]
         end = max(end, match.end)
+    thought = _MARKS.sub("", thought).strip()
     return ParsedReply(thought, _FRAME.sub("", text + rest[end:]).strip(), tuple(calls))
 
 

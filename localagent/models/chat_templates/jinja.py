@@ -84,7 +84,9 @@ class JinjaTemplate:
         if "tools" in variables:
             values["functions"] = _to_json(variables["tools"], indent=4)
         try:
-            return self._template.render(values, messages=_Given(_Value(_given(m)) for m in messages))
+            return self._template.render(
+                values, messages=_Given(_Value(_given(m)) for m in messages)
+            )
         except _ERRORS as error:
             failure = TemplateFailed(f"the model's chat template failed: {error}")
         if not any("tool_calls" in message for message in messages):

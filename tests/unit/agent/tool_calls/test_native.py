@@ -164,6 +164,19 @@ def test_each_complete_call_is_read_and_none_is_invented(
         assert found == [expected(call) for call in calls][: len(found)], reply[:cut]
 
 
+@pytest.mark.parametrize("form", FORMS, ids=lambda form: form.__name__)
+def test_a_reply_may_be_cut_off_anywhere(form: Callable[[str, dict[str, str]], str]) -> None:
+    rng = random.Random(form.__name__)
+    calls = [a_call(rng), a_call(rng)]
+    first, second = (form(*call) for call in calls)
+    reply = f"I look.\n{first}{second}"
+    for cut in range(len(reply) + 1):
+        found = understood(reply[:cut])
+        assert found == [expected(call) for call in calls][: len(found)], reply[:cut]
+        assert found or cut < len("I look.\n" + first.rstrip()), reply[:cut]
+    assert len(found) == 2
+
+
 def test_a_reply_that_is_cut_off_says_so() -> None:
     for form in FORMS:
         reply = form("write", {"path": "a.py", "content": "x = 1\n" * 9})
@@ -244,6 +257,8 @@ def test_ten_thousand_mutations_are_read_without_a_crash() -> None:
             ["read"],
         ),
         ("hm, wrong\n</think>\n\nYes.", "hm, wrong", "Yes.", []),
+        ("<think>\n\n</think>\n\nYes.", "", "Yes.", []),
+        ("<|channel>thought\n<channel|>Yes.", "", "Yes.", []),
         ('[THINK]hm[/THINK][TOOL_CALLS]read[ARGS]{"path": "a"}', "hm", "", ["read"]),
         (
             '<|channel>thought\nhm<channel|><|tool_call>call:read{path:<|"|>a<|"|>}<tool_call|>',
@@ -266,6 +281,55 @@ def test_ten_thousand_mutations_are_read_without_a_crash() -> None:
         ),
         ('call:read{path:"a",lines:3}', "", "", ["read"]),
         (
+            "<think>\nI read it.\n<tool_call>\n<function=read>\n<parameter=path>\na\n</parameter>\n"
+            "</function>\n</tool_call>",
+            "I read it.",
+            "",
+            ["read"],
+        ),
+        (
+            '<think>A call is <tool_call>{"name": "read"}</tool_call>.</think>Yes.',
+            'A call is <tool_call>{"name": "read"}</tool_call>.',
+            "Yes.",
+            [],
+        ),
+        (
+            'hm</think>\n\n<｜DSML｜function_calls>\n<｜DSML｜invoke name="read">\n'
+            '<｜DSML｜parameter name="path" string="true">a</｜DSML｜parameter>\n'
+            "</｜DSML｜invoke>\n"
+            "</｜DSML｜function_calls>",
+            "hm",
+            "",
+            ["read"],
+        ),
+        (
+            'hm\n[BEGIN FINAL RESPONSE]\n<tool_calls>[{"name": "read", "arguments": {"path": "a"}}]'
+            "</tool_calls>",
+            "hm",
+            "",
+            ["read"],
+        ),
+        (
+            "<thinking>hm</thinking>\n[BEGIN FINAL RESPONSE]\nYes.\n[END FINAL RESPONSE]",
+            "hm",
+            "Yes.",
+            [],
+        ),
+        (
+            'Action: ```json\n[{"tool_name": "read", "parameters": {"path": "a"}}]\n```',
+            "",
+            "",
+            ["read"],
+        ),
+        (
+            'function call<|role_sep|>\n{"name": "read", "arguments": {"path": "a"}}'
+            "<|message_sep|>",
+            "",
+            "",
+            ["read"],
+        ),
+        ("<think>hm</think><response>Yes.</response>", "hm", "Yes.", []),
+        (
             "Compare [read(x) for x in y] with f(x).",
             "",
             "Compare [read(x) for x in y] with f(x).",
@@ -278,8 +342,7 @@ def test_thought_text_and_calls_of_a_raw_reply(
     reply: str, thought: str, text: str, names: list[str]
 ) -> None:
     parsed = read_reply(reply, TOOLS)
-    assert thought in parsed.thought
-    assert bool(thought) == bool(parsed.thought)
+    assert parsed.thought == thought
     assert " ".join(parsed.text.split()) == text
     assert [call.name for call in parsed.calls] == names
 
