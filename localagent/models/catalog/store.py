@@ -70,7 +70,7 @@ def _assemble(entry: ModelEntry, target: Path, pieces: Pieces, report: OnProgres
         raise space_error(target.parent, needed + _RESERVE, free)
     unfinished = Partial(target, entry.bytes, entry.sha256, pieces.label)
     first = unfinished.resume(report)
-    meter = Meter("fetching", entry.bytes, report)
+    meter = Meter(pieces.phase, entry.bytes, report)
     meter.at(unfinished.done)
     with _scratch(target.parent / f".fetch-{entry.id}") as folder:
         for number in range(first, pieces.count):

@@ -31,7 +31,8 @@ if [ $action = uninstall ]; then
   [ "$(readlink "$prefix/bin/localagent")" != ../current/bin/localagent ] || rm "$prefix/bin/localagent"
   rm -f "$prefix/current" "$prefix/previous" "$versions"
   rmdir "$prefix/bin" "$prefix" 2>/dev/null || true  # other files stay
-  echo "removed localagent from $prefix; its data stay in the folders that docs/state.md lists"
+  echo "removed localagent from $prefix; models, sessions and settings of each user stay in the folders"
+  echo "localagent of ~/.local/share, ~/.local/state, ~/.cache and ~/.config: delete them by hand"
   exit
 fi
 if [ $action = rollback ]; then
@@ -63,6 +64,8 @@ rm -f "$probe"
 version=$(cd "$here/wheels" && echo localagent-*.whl | cut -d- -f2)-$(sha256sum < "$here/requirements.txt" | cut -c1-8)
 target=$prefix/$version
 mkdir -p "$prefix/bin"
+there=
+[ ! -e "$target/complete" ] || there="; it was installed already: to repair it, run --uninstall first"
 if [ ! -e "$target/complete" ]; then
   rm -rf "$target"
   grep -qsxF "$version" "$versions" || echo "$version" >> "$versions"
@@ -81,5 +84,5 @@ ln -sfn ../current/bin/localagent "$prefix/bin/localagent"
 [ $models = no ] || while read -r id file; do
   "$target/bin/localagent" models fetch "$id" --from "$here/models/$file" < /dev/null
 done < "$here/models/list.txt"
-echo "installed localagent $version: $prefix/bin/localagent"
+echo "installed localagent $version: $prefix/bin/localagent$there"
 echo "next: $prefix/bin/localagent selftest"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from localagent.cli.selftest import _examined, _tested
+from localagent.doctor.airgap import canaries
 from localagent.doctor.report import DoctorProblem, Report, Section
 from localagent.doctor.sandboxes import KindReport, _line, unseen
 from localagent.selftest.runner import EscapeResult
@@ -56,3 +57,9 @@ def test_selftest_names_what_stops_a_run() -> None:
     text = "no model (fetch it); 1 note (see localagent doctor)"
     assert _examined(report) == (False, text)
     assert _examined(Report(())) == (True, "a run would work")
+
+
+def test_a_test_that_could_not_run_is_no_escape() -> None:
+    check = canaries(KindReport("landlock", True, True, "no space"))
+    assert not check.holds and "could not run: no space" in check.found
+    assert "nothing was tested" in check.hint and "report the escape" not in check.hint

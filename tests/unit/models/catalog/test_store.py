@@ -17,6 +17,7 @@ import pytest
 from localagent.core.errors import ModelFileError, ModelNotInstalled, UsageError
 from localagent.core.paths import models_dir, state_dir
 from localagent.models.catalog import download, store, verification
+from localagent.models.catalog.download import Phase
 from localagent.models.catalog.lock import LocalFile, ModelEntry
 
 
@@ -29,6 +30,7 @@ class Cut:
     stop_in: int | None = None
     label: str = "cut"
     extra_bytes: int = 0
+    phase: Phase = "copying"
     opened: list[int] = field(default_factory=list)
 
     @property
