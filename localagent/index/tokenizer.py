@@ -18,6 +18,45 @@ _BREAK = re.compile(
 )
 
 _ENDINGS = ("ing", "ed", "er")
+# Forms of irregular verbs in questions, with the form that names and docstrings have. With them,
+# `scripts/bench questions --shown` finds 16 of 20 instead of 15 on the half looked at, and 14 of 20
+# as before on the other.
+_BASES = dict(
+    pair.split(":")
+    for pair in [
+        "begun:begin",
+        "bound:bind",
+        "broken:break",
+        "built:build",
+        "chosen:choose",
+        "done:do",
+        "drawn:draw",
+        "found:find",
+        "frozen:freeze",
+        "given:give",
+        "held:hold",
+        "hidden:hide",
+        "kept:keep",
+        "known:know",
+        "left:leave",
+        "lost:lose",
+        "made:make",
+        "met:meet",
+        "overridden:override",
+        "ran:run",
+        "rebuilt:rebuild",
+        "rewritten:rewrite",
+        "sent:send",
+        "shown:show",
+        "spent:spend",
+        "taken:take",
+        "thrown:throw",
+        "told:tell",
+        "undone:undo",
+        "withdrawn:withdraw",
+        "written:write",
+    ]
+)
 
 LONGEST = 64
 """Most characters of a name; a longer word is data."""
@@ -67,7 +106,8 @@ def index_text(words: Counter[str]) -> str:
 
 def query_words(term: str) -> tuple[str, ...]:
     """The stored forms of a lower-case word of a query."""
-    return tuple(dict.fromkeys((term, _stem(term))))
+    base = _BASES.get(term, term)
+    return tuple(dict.fromkeys((term, _stem(term), _stem(base))))
 
 
 def _stem(word: str) -> str:

@@ -60,3 +60,8 @@ def test_a_name_in_a_text_is_found_by_a_query_for_it(text: str) -> None:
 )
 def test_forms_of_a_word_are_one(forms: tuple[str, ...]) -> None:
     assert len({tokenizer.name_words(form) for form in forms}) == 1
+
+
+@pytest.mark.parametrize(("word", "name"), [("undone", "undo_from"), ("built", "build_session")])
+def test_an_irregular_form_finds_the_base_form(word: str, name: str) -> None:
+    assert set(tokenizer.query_words(word)) & set(tokenizer.count_words(name))
