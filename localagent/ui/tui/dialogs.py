@@ -88,14 +88,14 @@ class Picker:
         rows = [Text(f"  {one_line(self.request.title or 'pick one')}", style="strong")]
         sign = ">" if symbols is ASCII else "❯"
         visible = choices[first : first + VISIBLE_CHOICES]
-        column = max(cell_len(one_line(choice.text, 100)) for choice in visible) if visible else 0
-        for number, choice in enumerate(visible, first):
+        labels = [f"{c.key}  " * bool(c.key) + one_line(c.text, 100) for c in visible]
+        column = min(max(map(cell_len, labels), default=0), _MAX_COLUMN)
+        for number, (choice, label) in enumerate(zip(visible, labels, strict=True), first):
             picked = number == self.at
             row = Text(f"  {sign if picked else ' '} ", style="accent.strong")
-            key = f"{choice.key}  " if choice.key else ""
-            row.append(key + one_line(choice.text, 100), style="accent.strong" if picked else "")
+            row.append(label, style="accent.strong" if picked else "")
             if choice.detail:
-                room = " " * (min(column, _MAX_COLUMN) + 6 - row.cell_len)
+                room = " " * max(column - cell_len(label), 0) + "  "
                 row.append(f"{room}{one_line(choice.detail, 100)}", style="faint")
             rows.append(row)
         position = f"{self.at + 1} of {len(choices)}; " if len(choices) > VISIBLE_CHOICES else ""

@@ -75,6 +75,19 @@ def test_a_long_list_scrolls_with_the_picked_choice() -> None:
     assert "  > choice 12  a detail" in [row.plain for row in picker.rows(ASCII)]
 
 
+def test_a_choice_with_a_key_keeps_its_distance_from_the_details() -> None:
+    choices = (
+        PickerChoice("s", "no rule: send it to the model", "as a task", key="s"),
+        PickerChoice("n", "neither", "at all", key="n"),
+        PickerChoice("long", "x" * 40, "a detail"),
+    )
+    picker = Picker(UIRequest(1, "pick", choices=choices), Future())
+    rows = [row.plain for row in picker.rows(ASCII)]
+    assert "  > s  no rule: send it to the model  as a task" in rows
+    assert "    n  neither                      at all" in rows
+    assert f"    {'x' * 40}  a detail" in rows
+
+
 def test_an_empty_list_can_be_moved_in() -> None:
     picker = Picker(UIRequest(1, "pick"), Future())
     picker.move(1)
