@@ -35,6 +35,10 @@ _BACK = (
     PickerChoice("stay", "no", key="n"),
 )
 
+# Signs that begin a line. prompt_toolkit binds Alt with each of them, and reads Esc and then the
+# sign within `timeoutlen` as that key.
+_AFTER_ESCAPE = ("/", "#")
+
 KeyTable = Mapping[str, tuple[tuple[str, ...], ...]]
 """The key sequences of each action; each sequence alone triggers the action."""
 
@@ -166,6 +170,10 @@ class InputKeys:
         keys.add("escape", filter=in_line & busy & ~completing & ~vi_mode)(self._stop)
         keys.add("escape", filter=in_line & completing)(lambda _: buffer.cancel_completion())
         keys.add("escape", filter=is_searching, eager=True)(lambda _: self._take_match())
+        taken = {sequence for sequences in self.table.values() for sequence in sequences}
+        for sign in _AFTER_ESCAPE:
+            if ("escape", sign) not in taken:
+                keys.add("escape", sign, filter=in_line & ~vi_mode)(self._escape_and_insert)
         empty = Condition(lambda: not buffer.text)
         keys.add("?", filter=in_line & empty & ~vi_mode)(lambda _: self._show_keys())
         keys.add("c-t", filter=in_line & empty)(lambda _: self._note("/plan shows the plan"))
@@ -244,6 +252,15 @@ class InputKeys:
             self._stopped_at = now
             tui.note = "press Ctrl-C again to leave; the session can be resumed"
 
+    def _escape_and_insert(self, event: KeyPressEvent) -> None:
+        """Act on Esc, and then insert the sign typed after it."""
+        buffer = self._line.buffer
+        if buffer.complete_state is not None:
+            buffer.cancel_completion()
+        elif self._tui.agent.busy:
+            self.stop()
+        buffer.insert_text(event.data)
+
     def _cancel(self) -> None:
         tui, chat = self._tui, self._tui.agent.chat
         lines = tui.agent.cancel()
@@ -288,7 +305,8 @@ class InputKeys:
                 tui.draw(Output("note", "stayed; nothing was restored"))
                 return
             prompt = chat.rewind()
-            tui.draw(Output("note", "back to before this message; its changes are undone"))
+            undone = "its changes are undone" if preview.files else "it had changed no file"
+            tui.draw(Output("note", f"back to before this message; {undone}"))
             tui.post(lambda: self._line.insert(prompt))
 
         tui.agent.call(rewind)

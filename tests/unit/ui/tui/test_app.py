@@ -360,7 +360,7 @@ def go_back_over_a_turn(user: MemorySession) -> None:
 def test_esc_esc_goes_back_to_the_last_message(session: Open) -> None:
     def steps(user: MemorySession) -> None:
         go_back_over_a_turn(user)
-        user.see("back to before this message")
+        user.see("back to before this message; it had changed no file")
         user.until(lambda: user.tui.line.buffer.text == "fix it")
 
     session(FakeChat()).run(steps)
@@ -373,12 +373,24 @@ def test_esc_esc_asks_before_it_restores_files(session: Open, key: str, back: bo
         user.until(lambda: user.tui.dialogs.picker is not None)
         user.see("turn 1 (fix it) changed a.py, b.py")
         user.type(key)
-        user.see("back to before this message" if back else "nothing was restored")
+        user.see("message; its changes are undone" if back else "nothing was restored")
 
     one = session(FakeChat())
     one.chat.changed = ("a.py", "b.py")
     one.run(steps)
     assert one.chat.lines == ([] if back else ["fix it"])
+
+
+@pytest.mark.parametrize("sign", ["/", "#"])
+def test_a_sign_typed_soon_after_esc_is_kept(session: Open, sign: str) -> None:
+    """prompt_toolkit would take Esc and the sign for an Emacs key, and drop both."""
+
+    def steps(user: MemorySession) -> None:
+        user.open()
+        user.type(f"\x1b{sign}cost")
+        user.until(lambda: user.tui.line.buffer.text == f"{sign}cost")
+
+    session(FakeChat()).run(steps)
 
 
 def test_shift_tab_changes_the_mode(session: Open) -> None:
