@@ -41,7 +41,7 @@ STATUS_PARTS = (
     *("sandbox", "branch", "check", "session", "time"),
 )
 DEFAULT_STATUS = (
-    *("mode", "model", "window", "speed", "sandbox"),
+    *("mode", "model", "sandbox", "window", "speed"),
     *("branch", "planner", "reused", "time"),
 )
 

@@ -15,15 +15,16 @@ _MODE_STYLES = {"plan": "accent", "auto-edit": "warn", "auto": "bad"}
 
 
 def status_line(status: SessionStatus, parts: Sequence[str], width: int, symbols: Symbols) -> Text:
-    """Join the named parts that fit into `width` cells; the first names have priority."""
+    """Join the named parts until one does not fit into `width` cells."""
     line = Text()
     for part in parts:
         text = _part(part, status, symbols)
         if not text.plain:
             continue
         separator = Text(f" {symbols.dot} ", "faint") if line.plain else Text(" ")
-        if line.cell_len + separator.cell_len + text.cell_len <= width - 1:
-            line = Text.assemble(line, separator, text)
+        if line.cell_len + separator.cell_len + text.cell_len > width - 1:
+            break
+        line = Text.assemble(line, separator, text)
     return line
 
 

@@ -23,9 +23,12 @@ def test_the_first_parts_have_priority() -> None:
     )
     wide = status_line(status, DEFAULT_STATUS, 200, UNICODE).plain
     assert wide.startswith(
-        " ask mode · toy (cpu) · context 3% · 12 tok/s · 🔒 sandboxed · main · react · "
+        " ask mode · toy (cpu) · 🔒 sandboxed · context 3% · 12 tok/s · main · react · "
     )
     assert status_line(status, DEFAULT_STATUS, 24, UNICODE).plain == " ask mode · toy (cpu)"
+    long = replace(status, sandbox="a" * 9, branch="b" * 30)
+    line = status_line(long, ("mode", "branch", "model"), 24, UNICODE).plain
+    assert line == " ask mode", "a part after one that does not fit is left out, too"
     assert (
         status_line(status, ("sandbox", "mode"), 80, ASCII).plain
         == " [locked] sandboxed - ask mode"
