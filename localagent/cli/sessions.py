@@ -289,7 +289,13 @@ def export(args: argparse.Namespace) -> CliResult:
 
 def undo(args: argparse.Namespace) -> CliResult:
     """Undo a turn, and list the restored files."""
-    return _undone("undid", _workspace_undo(args.directory).undo(args.turn, args.force))
+    from localagent.workspace.git.commit import commits_with
+
+    undone = _workspace_undo(args.directory).undo(args.turn, args.force)
+    contents = {c.path: c.before_sha256 for c in undone.changed if c.before_sha256}
+    ids = commits_with(args.directory.resolve(), contents)
+    hint = f"git still has this change: localagent redo, then git revert {' '.join(ids)}"
+    return _undone("undid", undone, *([hint] if ids else []))
 
 
 def redo(args: argparse.Namespace) -> CliResult:
@@ -304,7 +310,7 @@ def _workspace_undo(directory: Path) -> WorkspaceUndo:
     return WorkspaceUndo(Project.open(directory))
 
 
-def _undone(verb: str, undone: UndoResult) -> CliResult:
+def _undone(verb: str, undone: UndoResult, *hints: str) -> CliResult:
     lines = [f"{verb} turn {undone.turn} of session {undone.session}:"]
     for change in undone.changed:
         if change.after_sha256 is None:
@@ -314,7 +320,7 @@ def _undone(verb: str, undone: UndoResult) -> CliResult:
         lines.append(f"  {action} {one_line(change.path, _PATH_CHARS)}")
     for folder in undone.kept:
         lines.append(f"  kept {one_line(folder, _PATH_CHARS)}, which now holds other files")
-    return text_result(*lines)
+    return text_result(*lines, *hints)
 
 
 def replay_session(args: argparse.Namespace) -> CliResult:

@@ -113,6 +113,8 @@ class LiveChat:
         self.tracker = StatusTracker()
         self.outcome = ""
         """The outcome of the last turn; "" before the first turn."""
+        self.written: list[str] = []
+        """Files that commands such as /init wrote for the user, outside of turns."""
         self._branch = Branch(session.services.workspace.root)
         self._where = where_it_runs(session.models.info())
         self._queue = LineQueue()
@@ -395,6 +397,7 @@ class LiveChat:
 
     def close(self) -> None:
         self._cancelled = True
+        self.written = []
         self.session.cancel()
         self.finish_warm_up()
         self.session.close()

@@ -194,6 +194,22 @@ def head(root: Path) -> str:
     return "" if done is None or done.returncode else os.fsdecode(done.stdout).strip()
 
 
+def commits_with(root: Path, contents: Mapping[str, str]) -> list[str]:
+    """The short ids of the commits that gave files their content in HEAD, if it is `contents`.
+
+    `contents` has the SHA-256 of each path. Without git or a repository, there are none.
+    """
+    ids = []
+    for path, digest in contents.items():
+        done = ask_git(root, "cat-file", "blob", f"HEAD:./{path}")
+        if done is None or done.returncode or sha256(done.stdout) != digest:
+            continue
+        done = ask_git(root, "log", "-1", "--format=%h", "--", f":(literal){path}")
+        if done is not None and not done.returncode:
+            ids.append(os.fsdecode(done.stdout).strip())
+    return list(dict.fromkeys(filter(None, ids)))
+
+
 def _require_work_tree(root: Path, hint: str = "", keep: Sequence[str] = ()) -> None:
     inside = ask_git(root, "rev-parse", "--is-inside-work-tree", keep=keep)
     if inside is None or inside.stdout.strip() != b"true":

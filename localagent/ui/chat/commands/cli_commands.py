@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from localagent.core.errors import UsageError
+from localagent.permissions.consent import RULES
 from localagent.session.factory import use_project_files
 from localagent.ui.chat.commands.command import SlashCommand, from_words, nothing_after
 from localagent.ui.chat.interface import Item, PickerChoice
@@ -61,6 +62,7 @@ def _init(chat: LiveChat, text: str) -> Iterator[Item]:
     yield from chat.request("pick", title="Write this AGENTS.md?", choices=_INIT_CHOICES)
     if chat.response() == "yes":
         outputs = run_words(chat, ["init", "--yes"])
+        chat.written.append(RULES)
         # The text of AGENTS.md is on the screen already.
         yield from (output for output in outputs if output.kind != "text")
 

@@ -61,10 +61,8 @@ def _commit(chat: LiveChat, text: str) -> Iterator[Item]:
 
 def _changed_files(chat: LiveChat) -> list[str]:
     """Return the files that the session changed, including files whose changes were undone."""
-    if not chat.session.turns:
-        return []
-    events = transcript.read(chat.session.id).events
-    return [event.path for event in events if isinstance(event, FileChanged)]
+    events = transcript.read(chat.session.id).events if chat.session.turns else ()
+    return chat.written + [event.path for event in events if isinstance(event, FileChanged)]
 
 
 def message_warnings(written: CommitMessage) -> Iterator[Output]:

@@ -40,6 +40,7 @@ def add_rule(chat: LiveChat, line: str) -> Iterator[Item]:
         if chat.status().read_only:
             raise WorkspaceError("another session is open in this folder", "this one only reads")
         rules_file.add_rule(chat.session.services.workspace, rule)
+        chat.written.append(RULES)
         use_project_files(chat.session)
         yield Output("note", f"added to {RULES} of this folder")
     elif answer == "user":

@@ -6,15 +6,17 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from localagent.core.errors import UsageError
-from localagent.core.events import MODES, Mode
+from localagent.core.events import MODES, Event, Mode
 from localagent.models.catalog import manage
 from localagent.models.catalog.sampling_cards import THOUGHT_TOKENS
 from localagent.sandbox.base import network_access
 from localagent.ui.chat.commands.command import SlashCommand, from_words, nothing_after
 from localagent.ui.chat.interface import Completion, Item, Output, PickerChoice
 from localagent.ui.view.format import size
+from localagent.workspace.git.commit import commits_with
 
 if TYPE_CHECKING:
+    from localagent.history.checkpoints.undo import UndoResult
     from localagent.ui.chat.chat import LiveChat
 
 FIX_CHECK = "/check fix gives it to the model; Ctrl-O shows the whole output"
@@ -22,7 +24,19 @@ FIX_CHECK = "/check fix gives it to the model; Ctrl-O shows the whole output"
 
 
 def _undo(chat: LiveChat, turn: str) -> Iterator[Item]:
-    yield from chat.follow(chat.session.undo(turn or None))
+    results: list[UndoResult] = []
+
+    def undone() -> Iterator[Event]:
+        results.append((yield from chat.session.undo(turn or None)))
+
+    yield from chat.follow(undone())
+    contents = {c.path: c.before_sha256 for c in results[0].changed if c.before_sha256}
+    if ids := commits_with(chat.session.services.workspace.root, contents):
+        yield Output(
+            "note",
+            f"{' and '.join(ids)} still {'has' if len(ids) == 1 else 'have'} this change: "
+            f"/commit commits the undo, or use /redo and then git revert {' '.join(ids)}",
+        )
 
 
 def _redo(chat: LiveChat, turn: str) -> Iterator[Item]:

@@ -85,6 +85,29 @@ def test_what_this_session_changed_is_committed(talk: Callable, repository: Path
     assert "nothing to commit" in one.shown("/commit").text
 
 
+def test_an_undo_says_that_a_commit_has_the_change(talk: Callable, repository: Path) -> None:
+    one = talk(MESSAGE)
+    one.enter("!sed -i s/-/+/ calc.py")
+    assert "git revert" not in text_of(one.enter("/undo"))
+    one.enter("/redo")
+    one.handed.append("commit")
+    one.enter("/commit")
+    commit = git(repository, "rev-parse", "--short", "HEAD")
+    shown = text_of(one.enter("/undo 1"))
+    assert f"{commit} still has this change: /commit commits the undo" in shown
+    assert f"git revert {commit}" in shown
+    assert git(repository, "status", "--porcelain") == "M calc.py"
+
+
+def test_a_rule_of_the_user_is_committed(talk: Callable, repository: Path) -> None:
+    one = talk("Add a rule")
+    one.handed += ["project", "commit"]
+    one.enter("# use type hints")
+    one.enter("/commit")
+    assert log(repository) == ["Add a rule", "first"]
+    assert git(repository, "show", "--name-status", "--format=") == "A\tAGENTS.md"
+
+
 def test_what_the_model_is_shown_is_in_the_audit_log(talk: Callable, repository: Path) -> None:
     before = (repository / "calc.py").read_bytes()
     one = talk(MESSAGE, "Again")
