@@ -12,6 +12,7 @@ from localagent.agent.checks.baseline import baseline_check
 from localagent.agent.planners.base import PlannerDefaults, Result
 from localagent.agent.repair.localize import (
     paths_in_task,
+    paths_to_trace,
     suspects,
     suspicious_lines,
     targets,
@@ -38,7 +39,7 @@ class _Ranking(PlannerDefaults):
         named = paths_in_task(turn.prompt, turn.services.workspace, turn.services.index.files())
         _, start = yield from baseline_check(turn)
         assert start is not None
-        result = yield from trace(turn, named, start)
+        result = yield from trace(turn, paths_to_trace(turn, named, start), start)
         assert result is not None
         task, path = self.task, self.task["file"]
         text = turn.services.workspace.read_bytes(path).decode("utf-8", "replace")

@@ -52,6 +52,7 @@ from localagent.agent.repair.localize import (
     missing_files,
     names_source,
     paths_in_task,
+    paths_to_trace,
     suspects,
     targets,
     task_sources,
@@ -72,6 +73,7 @@ from localagent.models.base import Request
 _NONE_PASSED = "no candidate passed the check; nothing was changed"
 _NO_FILE = "no file to change was found; name one in the task"
 _WRITES_NO_TEST = "the planner workflow writes no tests; react does (--planner react)"
+_TRACING = "running the tests again to see which code they run"
 _NONE_USABLE = "no reply made a change that was worth checking; nothing was changed"
 
 
@@ -249,9 +251,10 @@ def _localize(
     turn: Turn, named: Sequence[str], start: CheckResult | None
 ) -> Generator[Event, None, tuple[list[str], list[Suspect], CheckResult | None]]:
     """The files to change and their functions, the likeliest first, and the traced check."""
-    yield Step("localise", "finding the code to change")
     sources = task_sources(named)
-    traced = (yield from trace(turn, named, start)) if start is not None else None
+    to_trace = [] if start is None else paths_to_trace(turn, named, start)
+    yield Step("localise", _TRACING if to_trace else "finding the code to change")
+    traced = None if start is None else (yield from trace(turn, to_trace, start))
     functions = suspects(turn, traced)
     paths = targets(turn, named, traced, functions)
     while not paths and not turn.services.index.ready():

@@ -158,13 +158,19 @@ def _query(turn: Turn, start: CheckResult | None) -> str:
     return f"{turn.prompt}\n{messages or start.output[-SEARCH.query_output_chars :]}"
 
 
-def trace(
-    turn: Turn, named: Sequence[str], start: CheckResult
-) -> Generator[Event, None, CheckResult]:
-    """Run the check again with executed lines; return `start` if they would locate nothing."""
+def paths_to_trace(turn: Turn, named: Sequence[str], start: CheckResult) -> list[str]:
+    """The files whose executed lines `trace` records; empty if they would locate nothing."""
     sources = task_sources(named)
     traced = [p for p in sources or sources_to_trace(turn, start) if language_of(p).can("tracing")]
-    if not traced or not start.tests or not start.failing or (sources and not start.passed):
+    useless = not start.tests or not start.failing or (sources and not start.passed)
+    return [] if useless else traced
+
+
+def trace(
+    turn: Turn, traced: Sequence[str], start: CheckResult
+) -> Generator[Event, None, CheckResult]:
+    """Run the check again with the executed lines of `traced`; return `start` if it is empty."""
+    if not traced:
         return start
     result = yield from run_check(turn, start.command, trace=traced)
     if not turn.services.index.ready():

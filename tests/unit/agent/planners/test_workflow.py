@@ -13,7 +13,7 @@ from localagent.agent.loop import run_turn
 from localagent.agent.planners.base import Result
 from localagent.agent.planners.workflow import Workflow
 from localagent.agent.turn import Answer, Ledger, Turn
-from localagent.core.events import Event, Failed, MessageAdded, Question, TurnFinished, Warned
+from localagent.core.events import Event, Failed, MessageAdded, Question, Step, TurnFinished, Warned
 from localagent.core.messages import Message
 from localagent.models.scripted import ScriptedReply
 from localagent.sandbox.base import CommandResult
@@ -282,9 +282,11 @@ def test_the_model_decides_where_words_do_not(tmp_path: Path) -> None:
 def test_the_file_comes_from_the_lines_that_failing_tests_run(tmp_path: Path) -> None:
     (tmp_path / "aaa_other.py").write_text("def sub(a, b):\n    return a - b\n")
     turn = turn_in(tmp_path, "Fix the failing test", [ScriptedReply("nothing", repeat=True)])
-    _, result = plan(turn)
+    events, result = plan(turn)
     assert result.outcome == "solved"
     assert turn.changed == ["calc.py"]
+    located = next(e for e in events if isinstance(e, Step) and e.name == "localise")
+    assert located.detail == "running the tests again to see which code they run"
 
 
 @pytest.mark.parametrize("kind", ["step", "last-step"])
