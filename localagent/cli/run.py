@@ -15,6 +15,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+from localagent.agent.intent import classify
 from localagent.cli.interrupt import Interrupts
 from localagent.cli.options import (
     SESSION_SETTINGS,
@@ -176,6 +177,8 @@ def execute(args: argparse.Namespace) -> CliResult:
             command = _command(project, args.command) if args.command else None
             if command is not None:
                 task = command.task(_stdin() if piped else args.task)
+            if classify(task) == "edit":
+                project.workspace.ensure_writable()  # before the model is loaded
             view, asker = _front_end(args, interrupts.read_line if interactive else None, stack)
             session = stack.enter_context(open_run(project, args, interactive))
             interrupts.cancel = session.cancel

@@ -9,6 +9,7 @@ Names that are not UTF-8 are decoded with `surrogateescape`, as by `os.fsdecode`
 from __future__ import annotations
 
 import os
+import shlex
 import stat
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -84,6 +85,17 @@ class Workspace:
     def writable(self) -> bool:
         """Whether this user may write in the root folder."""
         return os.access(self.root, os.W_OK)
+
+    def ensure_writable(self) -> None:
+        """Raise WorkspaceError if this user may not write in the root folder."""
+        if not self.writable:
+            copy = f"~/{shlex.quote(f'{self.root.name}-copy')}"
+            raise WorkspaceError(
+                f"{self.root} cannot be written to",
+                "questions work here; for changes, work in a copy: "
+                f"cp -r {shlex.quote(str(self.root))} {copy}; chmod -R u+w {copy}; "
+                f"localagent -C {copy}",
+            )
 
     def relative(self, path: str) -> str:
         """The unique name of `path` in this workspace; "." for the root.

@@ -45,7 +45,7 @@ from localagent.agent.turn import Turn
 from localagent.code.file_kinds import is_test
 from localagent.context.builder import text_of
 from localagent.core.changes import Change, file_change
-from localagent.core.errors import EditError, ToolError, WorkspaceError
+from localagent.core.errors import EditError, ToolError
 from localagent.core.events import CandidateProposed, CandidateRejected, Event, Step, Warned
 from localagent.core.messages import Message
 from localagent.edits.python_edits import add_definitions, replace_function
@@ -110,8 +110,7 @@ def split_column(
 
     Raises WorkspaceError, and RefusedError if a command or a change is refused.
     """
-    if not turn.services.workspace.writable:
-        raise WorkspaceError(f"{turn.services.workspace.root} cannot be written to")
+    turn.services.workspace.ensure_writable()
     command = "python -m alembic upgrade head"
     allowed = yield from dispatch.permit(turn, "check", "execute", command, command)
     if not allowed.allowed:

@@ -64,7 +64,7 @@ from localagent.agent.tool_calls import dispatch
 from localagent.agent.turn import Services, Turn
 from localagent.code.file_kinds import is_docs, is_test
 from localagent.context.builder import text_of
-from localagent.core.errors import ChangeRefused, LocalAgentError, WorkspaceError
+from localagent.core.errors import ChangeRefused, LocalAgentError
 from localagent.core.events import Event, MessageAdded, Outcome, Step, Warned
 from localagent.core.messages import Message
 from localagent.edits.diff import unified
@@ -128,8 +128,7 @@ def change(turn: Turn, named: Sequence[str], seconds: float) -> Generator[Event,
     begins anew with these words in the task. Raises WorkspaceError, and RefusedError if a change is
     refused without words or the check is refused.
     """
-    if not turn.services.workspace.writable:
-        raise WorkspaceError(f"{turn.services.workspace.root} cannot be written to")
+    turn.services.workspace.ensure_writable()
     check, start = yield from baseline_check(turn)
     fixes = not turn.request.is_step and _asks_for_passing(turn.typed)
     if start is not None and start.ok and fixes:

@@ -171,13 +171,16 @@ class LiveChat:
             yield Output("error", error.message, hint=error.hint)
 
     def ask(self, text: str) -> Iterator[Item]:
-        """Run a turn for a task or question, and yield its events."""
+        """Run a turn for a task or question, and yield its events. Raises WorkspaceError."""
+        if classify(text) == "edit":
+            self.session.services.workspace.ensure_writable()  # before the model is loaded
         if self._asks:
             yield from self.trust_prompt.ask(self)
         yield from self._run_turn(lambda: self.session.run(text))
 
     def step(self, prompt: str, *, last: bool) -> Iterator[Item]:
-        """Run a turn for one step of a plan, and yield its events."""
+        """Run a turn for one step of a plan, and yield its events. Raises WorkspaceError."""
+        self.session.services.workspace.ensure_writable()
         if self._asks:
             yield from self.trust_prompt.ask(self)
         yield from self._run_turn(lambda: self.session.run_step(prompt, last=last))
@@ -394,10 +397,10 @@ class LiveChat:
         before.leave()
         after.steering = self._queue.take_messages
         self.session, self.tracker, self.outcome = after, StatusTracker(), ""
+        self.written = []
 
     def close(self) -> None:
         self._cancelled = True
-        self.written = []
         self.session.cancel()
         self.finish_warm_up()
         self.session.close()

@@ -40,6 +40,16 @@ def repo(space: Workspace) -> Workspace:
     return space
 
 
+def test_a_folder_that_cannot_be_written_to_names_a_way_on(space: Workspace) -> None:
+    space.ensure_writable()
+    if os.getuid() == 0:
+        pytest.skip("the superuser may write everywhere")
+    space.root.chmod(0o555)
+    with pytest.raises(WorkspaceError, match="cannot be written to") as error:
+        space.ensure_writable()
+    assert "localagent -C ~/'work spåce-copy'" in error.value.hint
+
+
 class TestOpen:
     def test_missing(self, tmp_path: Path) -> None:
         with pytest.raises(WorkspaceError, match="no folder"):
