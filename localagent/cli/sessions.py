@@ -190,8 +190,10 @@ def _outcome(session: SessionSummary) -> str:
     if not session.outcome:
         return "unfinished" if session.turns else "empty"
     numbers = Counter(session.outcomes)
-    if len(numbers) < 2:
-        return session.outcome
+    if not numbers:
+        return session.outcome  # commands only
+    if len(numbers) == 1:
+        return next(iter(numbers))
     return ", ".join(f"{number} {outcome}" for outcome, number in numbers.items())
 
 

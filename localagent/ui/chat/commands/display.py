@@ -69,7 +69,8 @@ def _cost(chat: LiveChat, text: str) -> Iterator[Item]:
     nothing_after("cost", text)
     events = transcript.read(chat.session.id).events if chat.session.turns else ()
     replies = [event for event in events if isinstance(event, ModelReplied)]
-    turns = sum(isinstance(event, TurnStarted) for event in events)
+    kinds = [event.kind for event in events if isinstance(event, TurnStarted)]
+    commands = sum(kind in ("command", "check") for kind in kinds)
     read = sum(reply.prompt_tokens - reply.reused_tokens for reply in replies)
     reused = sum(reply.reused_tokens for reply in replies)
     written = sum(reply.completion_tokens for reply in replies)
@@ -77,7 +78,8 @@ def _cost(chat: LiveChat, text: str) -> Iterator[Item]:
     alone = [reply for reply in replies if reply.stream == 0]
     seconds = sum(reply.prefill_seconds + reply.decode_seconds for reply in alone)
     rows = (
-        ("turns", f"{turns:,}"),
+        ("turns", f"{len(kinds) - commands:,}"),
+        *([("commands", f"{commands:,}, without the model")] if commands else []),
         ("tokens read", f"{read:,}, and {reused:,} reused"),
         ("tokens written", f"{written:,}"),
         ("model time", duration(seconds)),

@@ -220,11 +220,22 @@ def test_the_use_of_a_session(talk: Callable) -> None:
     (reply,) = of(one.enter("What does add do?"), ModelReplied)
     one.enter("!true")
     rows = dict(one.shown("/usage").rows)
-    assert rows["turns"] == "2"
+    assert rows["turns"] == "1"
+    assert rows["commands"] == "1, without the model"
     read = reply.prompt_tokens - reply.reused_tokens
     assert rows["tokens read"] == f"{read:,}, and {reply.reused_tokens:,} reused"
     assert rows["tokens written"] == f"{reply.completion_tokens:,}"
     assert rows["model time"].endswith(" s")
+
+
+def test_a_command_does_not_hide_that_the_question_was_interrupted(talk: Callable) -> None:
+    one = talk(ANSWER)
+    for item in one.chat.submit(QUESTION):
+        if isinstance(item, TurnStarted):
+            one.chat.cancel()
+    one.enter("!true")
+    rows = of(one.enter("/sessions"), Output)[0].rows
+    assert [row[1] for row in rows] == ["interrupted"]
 
 
 def test_a_rule_joins_the_users_or_the_projects_rules(talk: Callable, workspace_dir: Path) -> None:
