@@ -111,7 +111,10 @@ def execute(args: argparse.Namespace) -> int:
         return 0
     plain = bool(args.chat_plain)
     return hold(
-        lambda interactive: _open(args, folder, interactive=interactive), first, plain=plain
+        lambda interactive: _open(args, folder, interactive=interactive),
+        folder.resolve(),
+        first,
+        plain=plain,
     )
 
 

@@ -11,19 +11,22 @@ import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from types import FrameType
 from typing import TextIO
 
 from rich.text import Text
 
+from localagent import __version__
 from localagent.core.errors import Interrupted
-from localagent.core.events import Question, TurnFinished
+from localagent.core.events import Question, SessionStarted, TurnFinished
 from localagent.permissions.handoff import reason_to_ask
 from localagent.tools.base import HANDOFF
 from localagent.tools.registry import spec_of
 from localagent.ui.chat.interface import Answer, Chat, Item, Output, UIRequest
 from localagent.ui.view.items import draw_output, draw_question
 from localagent.ui.view.render import Renderer
+from localagent.ui.view.sanitize import one_line
 from localagent.ui.view.screen import Screen, terminal_screen
 
 PROMPT = "> "
@@ -40,21 +43,26 @@ def first_line(stdin: TextIO) -> str:
     return line
 
 
-def hold(open_chat: Callable[[bool], Chat], first: str, *, plain: bool = False) -> int:
+def hold(
+    open_chat: Callable[[bool], Chat], folder: Path, first: str, *, plain: bool = False
+) -> int:
     """Run a whole session and return the exit code of its last turn. `first` is the first line.
 
-    `open_chat` gets True if stdin is a terminal, where a user can answer questions. With `plain`,
-    no line is redrawn.
+    `open_chat` opens a session in `folder`. It is slow, and gets True if stdin is a terminal, where
+    a user can answer questions. With `plain`, no line is redrawn.
     """
     interactive = sys.stdin.isatty()
     with ExitStack() as stack:
         screen = stack.enter_context(terminal_screen(sys.stdout, plain=plain))
+        if interactive:
+            screen.line(Text(f"localagent {__version__}: opening a session in", "strong"))
+            screen.line(Text(one_line(str(folder), 1000), "faint"), wrap=False)
         chat = open_chat(interactive)
         stack.callback(chat.close)
         asker = Asker(screen, sys.stdin.readline) if interactive else None
-        if interactive:
-            screen.line(Text("localagent: /help lists the commands, /quit leaves", "faint"))
         session = _LineSession(chat, screen, asker)
+        if interactive:
+            session.draw_banner()
         for line in _input_lines(screen, first, echo=interactive):
             with _interruptible(chat):
                 if not session.run(line):
@@ -144,6 +152,24 @@ class _LineSession:
         self._renderer = Renderer(screen, undo="/undo")
         self._ended = False
         self.code = 0
+
+    def draw_banner(self) -> None:
+        """Draw the model and the sandbox, which the first turn then does not repeat."""
+        status = self._chat.status()
+        self._renderer.draw(
+            SessionStarted(
+                session=status.session,
+                workspace="",  # it is on the screen already
+                model=status.model,
+                model_sha256="",
+                planner=status.planner,
+                sandbox=status.sandbox,
+                version=__version__,
+                read_only=status.read_only,
+                ports=list(status.ports),
+            )
+        )
+        self._screen.line(Text("/help lists the commands, /quit leaves", "faint"))
 
     def run(self, line: str) -> bool:
         """Run one line; return False if the line ended the session."""

@@ -99,6 +99,7 @@ class Renderer:
         self._report = TurnReport()
         self._kind: TurnKind = "task"
         self._purpose = ""
+        self._refused = ""
         self._steps: set[str] = set()
         self._reply: AnswerStream | ActStream | None = None
         self._streams: set[int] = set()
@@ -151,7 +152,7 @@ class Renderer:
         self._screen.line(hanging(Text(symbol, style=style), body))
 
     def _session(self, event: SessionStarted) -> None:
-        if self._inside:
+        if self._inside or event.session == self._report.session:
             return
         self._report.session = event.session
         symbols = self._screen.symbols
@@ -174,7 +175,8 @@ class Renderer:
             *again,
         ]
         self._screen.line(Text(f" {symbols.dot} ").join(parts))
-        self._screen.line(Text(one_line(event.workspace, 1000), style="faint"), wrap=False)
+        if event.workspace:
+            self._screen.line(Text(one_line(event.workspace, 1000), style="faint"), wrap=False)
 
     def _remark(self, event: ModeChanged | ChangesUndone | Rewound | ConversationReplaced) -> None:
         match event:
@@ -194,12 +196,14 @@ class Renderer:
 
     def _turn(self, event: TurnStarted) -> None:
         self._report = TurnReport(session=self._report.session)
+        self._refused = ""
         self._steps.clear()
         self._kind = event.kind
         self._report.kind = event.kind
         echoed, self.echoed = self.echoed, ""
-        is_check = event.kind == "check" and echoed.startswith("/")  # /test is another name
-        if not is_check and echoed.removeprefix("/plan ").lstrip("!").strip() != event.prompt:
+        # `/test` runs the check by another name, and /commit has shown the message of its command.
+        by_name = event.kind in ("check", "command") and echoed.startswith("/")
+        if not by_name and echoed.removeprefix("/plan ").lstrip("!").strip() != event.prompt:
             self._screen.line()
             sign = "!" if event.kind == "command" else ""
             draw_prompt(self._screen, sign + event.prompt)
@@ -356,10 +360,11 @@ class Renderer:
             "bad",
             f"not allowed: {one_line(event.tool)} {one_line(event.subject)}{why}",
         )
+        self._refused = f"{event.tool} of {event.subject} was refused"
         if event.by == "nobody":
-            self._screen.line(
-                indented(Text("--yes answers such questions with yes", style="faint"), 2)
-            )
+            name = "name the file in the task; " if event.tool == "edit" else ""
+            hint = f"{name}--yes answers such questions with yes"
+            self._screen.line(indented(Text(hint, style="faint"), 2))
 
     def _candidate(self, event: CandidateProposed | CandidateRejected | CandidatesJudged) -> None:
         self._in_search().record(event)
@@ -421,6 +426,8 @@ class Renderer:
         if event.kind == "Interrupted":  # the end of the turn reports the interrupt
             return
         self._end_search()
+        if self._refused and event.message.startswith(self._refused):
+            return  # the decision, just above, has said so
         self._print(self._screen.symbols.bad, "bad", Text(one_line(event.message, 1000), "bad"))
         if event.hint:
             self._screen.line(indented(Text(one_line(event.hint, 1000)), 2))

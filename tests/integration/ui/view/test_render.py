@@ -18,17 +18,21 @@ import pytest
 from rich.cells import cell_len
 from rich.console import Console
 
+from localagent.agent.tool_calls.dispatch import refusal
 from localagent.core.events import (
     CheckFinished,
+    Decision,
     Event,
     Failed,
     ModelReading,
     ModelReplied,
     ModelRequested,
+    SessionStarted,
     Step,
     TextDelta,
     ThoughtDelta,
     TurnFinished,
+    TurnStarted,
     Warned,
     from_dict,
 )
@@ -226,6 +230,31 @@ def test_a_stop_is_told_once_and_nothing_that_was_not_counted() -> None:
     assert text.count("interrupted") == 1
     assert "10 tokens" not in text
     assert "10 tokens read" in drawn([replace(stopped, completion_tokens=1)], screen(80))
+
+
+def test_a_refusal_that_ends_the_turn_is_told_once() -> None:
+    decision = Decision("edit", "calc.py", False, "nobody", "there was nobody to ask")
+    error = refusal(decision)
+    failed = Failed("RefusedError", error.message, error.hint)
+    text = drawn([TurnStarted(1, "fix it"), decision, failed], screen(80))
+    assert text.count("there was nobody to ask") == 1
+    assert "name the file in the task; --yes answers such questions with yes" in text
+    assert "was refused" in drawn([TurnStarted(1, "fix it"), failed], screen(80))
+
+
+def test_the_command_of_commit_is_not_drawn_but_the_users_is() -> None:
+    command = TurnStarted(1, "git commit -q '--message=Fix the sign'", "", "command")
+    for echoed, drawn_again in (("/commit", False), ("!true", True)):
+        on = screen(80)
+        renderer = Renderer(on)
+        renderer.echoed = echoed
+        renderer.draw(command)
+        assert ("Fix the sign" in on.console.file.getvalue()) == drawn_again  # type: ignore[attr-defined]
+
+
+def test_a_session_is_introduced_once() -> None:
+    started = SessionStarted("a-session", "/w", "toy", "", "react", "bwrap", "1.0", False)
+    assert drawn([started, started], screen(80)).count("toy") == 1
 
 
 def test_a_reply_that_was_stopped_before_it_began_has_no_cost() -> None:
