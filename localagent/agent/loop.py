@@ -62,11 +62,11 @@ Work = Generator[Event, None, Result]
 
 def run_turn(turn: Turn, planner: Planner) -> Generator[Event, None, None]:
     """Run the request of `turn` with `planner`, and yield the turn's events."""
-    return _run(turn, _planned(turn, planner), MessageAdded("user", turn.prompt))
+    return _run(turn, _with_warning(turn, planner), MessageAdded("user", turn.prompt))
 
 
-def _planned(turn: Turn, planner: Planner) -> Generator[Event, None, Result]:
-    if warning := missing_mentions(turn.services.workspace, turn.services.files(), turn.typed):
+def _with_warning(turn: Turn, planner: Planner) -> Generator[Event, None, Result]:
+    if warning := missing_mentions(turn.services, turn.typed):
         yield Warned(warning)
     return (yield from planner.plan(turn))
 
