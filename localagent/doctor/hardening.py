@@ -64,7 +64,7 @@ def _namespaces(root: Path) -> Iterator[_Finding]:
             what = f"{key} is 0, so the kinds unshare and bubblewrap cannot work"
             hint = (
                 "nothing needs to be set: localagent locks itself by seccomp, and commands use "
-                f"landlock or seccomp; {key} must be larger for an overlay of the workspace"
+                f"landlock or seccomp; only unshare and bubblewrap need a larger {key}"
             )
             yield key, 0, f"{key} = 0 (a STIG sets this)", DoctorProblem(what, hint, fatal=False)
 

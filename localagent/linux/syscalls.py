@@ -9,6 +9,7 @@ Numbers from 424 on are the same on every architecture that Python runs on, exce
 from __future__ import annotations
 
 import ctypes
+import errno
 import os
 
 CLONE_NEWNS = 0x00020000
@@ -88,7 +89,11 @@ def _long(value: int) -> ctypes.c_long:
 
 def unshare(flags: int) -> None:
     """Enter new namespaces of the kinds that the CLONE_NEW* `flags` name."""
-    _check(_libc.unshare(flags), "unshare")
+    if _libc.unshare(flags) < 0:
+        number = ctypes.get_errno()
+        # The kernel's word for a sysctl such as user.max_user_namespaces reads like a full disk.
+        full = "no more namespaces are allowed" if number == errno.ENOSPC else os.strerror(number)
+        raise OSError(number, f"unshare: {full}")
 
 
 def mount(source: str, target: str, kind: str, flags: int, options: str = "") -> None:
