@@ -50,8 +50,8 @@ def test_not_now_holds_until_it_changes_or_is_asked_for(
     items = one.enter(QUESTION)
     assert picks(items) == ["Use AGENTS.md?"]
     assert isinstance(items[0], Output)
-    assert items[0].kind == "diff"
-    assert "+Be brief." in items[0].text
+    assert items[0].kind == "text"  # after a no, the whole text has to be seen
+    assert RULE in items[0].text and "Be brief." in items[0].text
     assert "Be brief." in one.model.prompts[-1]
 
 
