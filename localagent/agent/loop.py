@@ -19,6 +19,7 @@ from localagent.agent.checks.start_failures import start_failure
 from localagent.agent.limits import LOOP
 from localagent.agent.missing_mentions import missing_mentions
 from localagent.agent.planners.base import Planner, Result
+from localagent.agent.repair.localize import creates_files
 from localagent.agent.tool_calls import dispatch
 from localagent.agent.turn import BestChange, Turn
 from localagent.core.errors import (
@@ -62,12 +63,18 @@ Work = Generator[Event, None, Result]
 
 def run_turn(turn: Turn, planner: Planner) -> Generator[Event, None, None]:
     """Run the request of `turn` with `planner`, and yield the turn's events."""
-    return _run(turn, _with_warning(turn, planner), MessageAdded("user", turn.prompt))
+    return _run(turn, _checked(turn, planner), MessageAdded("user", turn.prompt))
 
 
-def _with_warning(turn: Turn, planner: Planner) -> Generator[Event, None, Result]:
-    if warning := missing_mentions(turn.services, turn.typed):
-        yield Warned(warning)
+def _checked(turn: Turn, planner: Planner) -> Generator[Event, None, Result]:
+    """Plan the turn, unless its task names a file with "@" that does not exist.
+
+    A small model would invent the content of such a file. A task that creates files may name them.
+    """
+    if missing := missing_mentions(turn.services, turn.typed):
+        if not creates_files(turn.typed):
+            raise UsageError(missing, "name an existing file, or leave out the @")
+        yield Warned(missing)
     return (yield from planner.plan(turn))
 
 

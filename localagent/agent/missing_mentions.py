@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import re
 
+from localagent.agent.repair.localize import has_known_suffix
 from localagent.agent.turn import Services
 from localagent.core.errors import OutsideWorkspace
 
@@ -21,7 +22,8 @@ def missing_mentions(services: Services, text: str) -> str:
     files = services.files()
     for spaced in (file for file in files if " " in file):
         text = text.replace(f"@{spaced}", " ")
-    missing = [path for path in _PATH.findall(text) if not _exists(services, path)]
+    named = [path for path in _PATH.findall(text) if "/" in path or has_known_suffix(path)]
+    missing = [path for path in named if not _exists(services, path)]
     if not missing:
         return ""
     names = {path.rsplit("/", 1)[-1]: path for path in reversed(files)}
@@ -32,10 +34,7 @@ def missing_mentions(services: Services, text: str) -> str:
 
 
 def _exists(services: Services, path: str) -> bool:
-    """Return whether `path` is a file or folder, or the name of a definition with dots."""
     try:
-        exists = services.workspace.path(path).exists()
+        return services.workspace.path(path).exists()
     except (OSError, OutsideWorkspace):
-        exists = False
-    last = path.rpartition(".")[2]
-    return exists or any(one.name == path for one in services.index.definitions(last))
+        return False

@@ -162,6 +162,9 @@ def add_run_options(parser: argparse.ArgumentParser) -> None:
 
 def execute(args: argparse.Namespace) -> CliResult:
     """Carry out the task, and return the exit code of its turn."""
+    elsewhere = args.task or args.command or args.resume or args.latest
+    if args.answer_only and not elsewhere and not sys.stdin.isatty():
+        args.task = ["-"]  # echo "what does main do?" | localagent -p
     task = "" if args.command else read_task(args)
     piped = args.task == ["-"]
     interactive = args.console.interactive and not (args.json or args.json_result or piped)

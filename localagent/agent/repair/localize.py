@@ -64,18 +64,23 @@ def paths_in_task(prompt: str, workspace: Workspace, files: Sequence[str]) -> li
         exists = workspace.exists(path)
         if not exists and len(same_name) == 1:
             path = same_name[0]
-        elif not exists and (is_mention or ("/" not in text and not _has_known_suffix(path))):
+        elif not exists and (is_mention or ("/" not in text and not has_known_suffix(path))):
             continue  # no file, or an attribute in code, such as "Session.close"
         if path != ".":
             paths[path] = None
     return list(paths)
 
 
+def creates_files(task: str) -> bool:
+    """Whether a task's words say that it may create a file."""
+    return _CREATES.search(task) is not None
+
+
 def missing_files(turn: Turn, named: Sequence[str]) -> Iterator[Warned]:
     """A warning about the paths in `named` that do not exist; none if the task creates a file."""
     workspace = turn.services.workspace
     missing = [path for path in named if not workspace.exists(path)]
-    if missing and not turn.request.is_step and not _CREATES.search(turn.typed):
+    if missing and not turn.request.is_step and not creates_files(turn.typed):
         yield Warned(f"there is no file {', '.join(missing)}")
 
 
@@ -109,7 +114,8 @@ def _cut_spaced(text: str, files: Sequence[str]) -> tuple[str, list[tuple[int, s
     return text, places
 
 
-def _has_known_suffix(path: str) -> bool:
+def has_known_suffix(path: str) -> bool:
+    """Whether a file of this name is code, documentation, data or settings."""
     known = bool(language_of(path).name) or is_docs(path) or is_data(path)
     return known or path.endswith(_SETTINGS)
 

@@ -270,6 +270,14 @@ def test_print_writes_only_the_answer_into_a_pipe(run: Run, replies: str) -> Non
     assert "took" in printed.stderr
 
 
+def test_print_reads_the_task_from_a_pipe(workspace_dir: Path, replies: str) -> None:
+    command = [sys.executable, "-m", "localagent", "-p", "--scripted", replies]
+    done = subprocess.run(
+        command, input="what does add do?", capture_output=True, text=True, cwd=workspace_dir
+    )
+    assert done.returncode == 0 and done.stdout.strip()
+
+
 def test_json_result_writes_one_object(run: Run, replies: str) -> None:
     words = ("-p", "what does add do?", "--scripted", replies)
     printed = run(*words, "--output-format", "json")

@@ -62,11 +62,17 @@ def test_a_command_that_fails_is_not_done(tmp_path: Path) -> None:
     assert (last.outcome, last.summary, last.exit_code) == ("unsolved", "exit code 127", 1)
 
 
-def test_a_missing_file_is_said_before_the_planner_begins(tmp_path: Path) -> None:
+def test_a_task_about_a_missing_file_asks_no_model(tmp_path: Path) -> None:
     turn = turn_in(tmp_path, completed("", 0), "explain @lib/nothere.py")
-    first, *rest = [e for e in run_turn(turn, Workflow(1)) if isinstance(e, Warned)]
-    assert first.text == "there is no file lib/nothere.py"
-    assert not [e for e in rest if "there is no file" in e.text]
+    last = end(list(run_turn(turn, Workflow(1))))
+    assert (last.outcome, last.exit_code) == ("error", 2)
+    assert last.summary == "there is no file lib/nothere.py"
+
+
+def test_a_task_may_create_the_file_that_it_names(tmp_path: Path) -> None:
+    turn = turn_in(tmp_path, completed("", 0), "create @lib/new.py")
+    first = next(e for e in run_turn(turn, Workflow(1)) if isinstance(e, Warned))
+    assert first.text == "there is no file lib/new.py"
 
 
 @pytest.mark.parametrize(
