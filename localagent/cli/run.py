@@ -15,7 +15,6 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from localagent.agent.intent import classify
 from localagent.cli.interrupt import Interrupts
 from localagent.cli.options import (
     SESSION_SETTINGS,
@@ -162,6 +161,8 @@ def add_run_options(parser: argparse.ArgumentParser) -> None:
 
 def execute(args: argparse.Namespace) -> CliResult:
     """Carry out the task, and return the exit code of its turn."""
+    from localagent.agent.intent import classify
+
     elsewhere = args.task or args.command or args.resume or args.latest
     if args.answer_only and not elsewhere and not sys.stdin.isatty():
         args.task = ["-"]  # echo "what does main do?" | localagent -p

@@ -294,8 +294,7 @@ def undo(args: argparse.Namespace) -> CliResult:
     from localagent.workspace.git.commit import commits_with
 
     undone = _workspace_undo(args.directory).undo(args.turn, args.force)
-    contents = {c.path: c.before_sha256 for c in undone.changed if c.before_sha256}
-    ids = commits_with(args.directory.resolve(), contents)
+    ids = commits_with(args.directory.resolve(), undone.replaced)
     hint = f"git still has this change: localagent redo, then git revert {' '.join(ids)}"
     return _undone("undid", undone, *([hint] if ids else []))
 

@@ -12,6 +12,7 @@ import re
 import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import cache, partial
 from pathlib import PurePosixPath
 
 from localagent.agent.checks.runner import CheckResult
@@ -115,17 +116,17 @@ def environment_failures(turn: Turn, result: CheckResult) -> dict[str, str]:
     What the task names, and what the project defines itself, may be written or repaired.
     """
     found = {}
+    missing = cache(partial(_missing_package, turn))  # hundreds of tests may fail alike
     for test in result.failing:
         if _NO_NETWORK.search(test.message):
             found[test.id] = "need a network"
-        elif package := _missing_package(turn, test.message):
+        elif package := missing(test.message):
             found[test.id] = f"need {package}, which is not installed,"
     return found
 
 
 def _missing_package(turn: Turn, message: str) -> str:
     """The package, plug-in or fixture that a test's failure message says is missing, or ""."""
-    files = turn.services.files()
     if (match := _FIXTURE.search(message)) and not _defines_fixture(turn, match["name"]):
         name = match["name"]
         plugin = _FIXTURES.get(name, f"the plug-in with the fixture {name}")
@@ -134,7 +135,11 @@ def _missing_package(turn: Turn, message: str) -> str:
         return "pytest-asyncio"
     if (match := _MODULE.search(message)) and "." not in (name := match["name"]):
         known = bool(_declaring_file(turn, name)) or _TEST_TOOLS.fullmatch(name)
-        if known and _import_folder(name, files) is None and not _is_mentioned(turn, name):
+        if (
+            known
+            and _import_folder(name, turn.services.files()) is None
+            and not _is_mentioned(turn, name)
+        ):
             return name
     return ""
 
@@ -175,7 +180,7 @@ def _failures(turn: Turn, result: CheckResult, python: CheckPython) -> Iterator[
 def _every_test(turn: Turn, result: CheckResult, python: CheckPython) -> Iterator[_Failure]:
     """The failure for a check whose tests all lack the same package."""
     ran = [test for test in result.tests if test.outcome != "skipped"]
-    packages = {_missing_package(turn, test.message) for test in ran}
+    packages = {_missing_package(turn, message) for message in {test.message for test in ran}}
     if len(packages) == 1 and all(packages):
         package, patterns = packages.pop(), (_FIXTURE, _ASYNC, _MODULE)
         line = next(match[0] for p in patterns if (match := p.search(ran[0].message)))

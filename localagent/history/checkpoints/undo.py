@@ -51,6 +51,11 @@ class UndoResult:
     changed: tuple[FileChanged, ...]
     kept: tuple[str, ...]
 
+    @property
+    def replaced(self) -> dict[str, str]:
+        """The SHA-256 of the content that each file had before the undo or redo, by path."""
+        return {c.path: c.before_sha256 for c in self.changed if c.before_sha256}
+
 
 @dataclass(frozen=True, slots=True)
 class _Turn:

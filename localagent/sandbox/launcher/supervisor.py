@@ -198,10 +198,7 @@ def end_descendants(leader: int, *, scoped: bool = False) -> None:
                 os.kill(child, signal.SIGKILL)
             except OSError:
                 pass
-        try:
-            while os.waitpid(-1, os.WNOHANG)[0]:
-                pass
-        except ChildProcessError:
+        if _reaped_all():
             return
         time.sleep(0.002)
 
@@ -216,13 +213,18 @@ def _end_all() -> None:
     except ProcessLookupError:
         return  # there is none
     deadline = time.monotonic() + _END_SECONDS
-    while time.monotonic() < deadline:
-        try:
-            while os.waitpid(-1, os.WNOHANG)[0]:
-                pass
-        except ChildProcessError:
-            return
+    while not _reaped_all() and time.monotonic() < deadline:
         time.sleep(0.002)
+
+
+def _reaped_all() -> bool:
+    """Reap the ended children; report whether no child is left."""
+    try:
+        while os.waitpid(-1, os.WNOHANG)[0]:
+            pass
+    except ChildProcessError:
+        return True
+    return False
 
 
 class LimitWatch:

@@ -30,8 +30,7 @@ def _undo(chat: LiveChat, turn: str) -> Iterator[Item]:
         results.append((yield from chat.session.undo(turn or None)))
 
     yield from chat.follow(undone())
-    contents = {c.path: c.before_sha256 for c in results[0].changed if c.before_sha256}
-    if ids := commits_with(chat.session.services.workspace.root, contents):
+    if ids := commits_with(chat.session.services.workspace.root, results[0].replaced):
         yield Output(
             "note",
             f"{' and '.join(ids)} still {'has' if len(ids) == 1 else 'have'} this change: "
