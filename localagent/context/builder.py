@@ -33,6 +33,7 @@ Symbols = Callable[[str], Sequence[Symbol]]
 """Returns the definitions of a file."""
 
 _NAME = re.compile(r"[^\W\d]\w+")
+_MAP_LINE = re.compile(r"^`([^`\n]+)`: (.+)$", re.MULTILINE)
 _IMPORT = re.compile(r"(?:import|from|use|using|require|#\s*include)\b")
 _USED = "code that matches your words uses it"
 _OPEN, _CLOSE = "([{", ")]}"
@@ -263,6 +264,15 @@ def _map_lines(
                 result[path] = line
                 break
     return result
+
+
+def listed_names(texts: Iterable[str]) -> dict[str, set[str]]:
+    """The names in maps, by path; a text without a map has none."""
+    names: dict[str, set[str]] = {}
+    for text in texts:
+        for match in _MAP_LINE.finditer(text):
+            names.setdefault(match[1], set()).update(_NAME.findall(match[2]))
+    return names
 
 
 def with_used_definitions(

@@ -401,7 +401,7 @@ class Failed:
 @dataclass(frozen=True, slots=True)
 class TurnFinished:
     """The last event of a turn. `how` names the source of the result ("infill 7"). `sources` are
-    the places in the code that an answer names ("src/app.py:12 main")."""
+    the definitions that an answer is about ("src/app.py:12 main")."""
 
     turn: int
     outcome: Outcome

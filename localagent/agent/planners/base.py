@@ -15,7 +15,7 @@ from localagent.core.messages import Message
 class Result:
     """How a turn ended. `how` names the step that succeeded, `check` the deciding command.
 
-    `sources` are the places in the code that an answer names.
+    `sources` are the definitions that an answer is about.
     """
 
     outcome: Outcome

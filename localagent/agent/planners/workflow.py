@@ -303,9 +303,9 @@ def _answer(turn: Turn, named: Sequence[str]) -> Generator[Event, None, Result]:
     yield prompt.answer_event(text, reply.thought)
     lines = cache(lambda path: text_of(turn.services.workspace, path).splitlines())
     symbols = turn.services.index.symbols
-    named_places = sources_of(turn.prompt, text, prompt.parts, symbols, lines)
-    named_places = named_places or best_source(prompt.asked.parts)
-    return Result("answered", text, sources=tuple(named_places))
+    sources = sources_of(turn.prompt, text, prompt.parts, symbols, lines)
+    sources += best_source(turn.prompt, prompt.asked.parts, symbols, lines)
+    return Result("answered", text, sources=tuple(dict.fromkeys(sources))[: LOOP.places])
 
 
 def _finish(

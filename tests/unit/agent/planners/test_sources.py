@@ -51,9 +51,38 @@ def test_a_plain_word_and_code_that_was_not_read_are_no_sources() -> None:
     ]
 
 
-def test_a_file_without_a_definition_is_named_by_its_first_excerpt() -> None:
-    answer = "It is in _compat.py."
-    assert sources_of(ASKED, answer, PARTS, symbols, lines) == ["src/click/_compat.py:490"]
+def test_a_file_that_an_answer_names_has_its_best_definition_as_a_source() -> None:
+    answer = "It is in _compat.py: look whether the stream is a tty."
+    found = sources_of("Why?", answer, PARTS, symbols, lines)
+    assert found == ["src/click/_compat.py:500 should_strip_ansi"]
+    part = Part("…", "src/click/_compat.py", "a1", ((560, 570),))
+    assert sources_of(ASKED, answer, [part], symbols, lines) == ["src/click/_compat.py:560"]
+
+
+def test_a_definition_that_the_map_lists_is_a_source() -> None:
+    listed = Part("Also in the project:\n`src/click/utils.py`: echo(message); class KeepOpenFile")
+    answer = "`echo` does it, and close() of a `KeepOpenFile`."
+    assert sources_of(ASKED, answer, [listed], symbols, lines) == [
+        "src/click/utils.py:330 echo",
+        "src/click/utils.py:335 KeepOpenFile",
+    ]
+    assert sources_of(ASKED, "It is in utils.py.", [listed], symbols, lines) == [
+        "src/click/utils.py:330 echo"
+    ]
+    piped = Part("`etc/passwd`: echo")
+    assert sources_of(ASKED, answer, [piped], lambda _path: [], lines) == []
+
+
+def test_of_definitions_of_one_name_the_one_in_the_file_that_the_answer_names_comes_first() -> None:
+    parts = [Part("…", f"{name}.py", "a1", ((1, 9),)) for name in "ab"]
+    found = sources_of(
+        ASKED,
+        "`run` in b.py",
+        parts,
+        lambda path: [Symbol("run", "function", path, 3, 5, "")],
+        lambda _path: [""] * 9,
+    )
+    assert found == ["b.py:3 run", "a.py:3 run"]
 
 
 def test_the_functions_that_share_most_words_with_question_and_answer_are_sources() -> None:
@@ -76,9 +105,14 @@ def test_sources_by_words_are_few_and_do_not_displace_those_that_are_named() -> 
     assert len(found) <= 2 + LOOP.sources_by_words
 
 
-def test_an_answer_that_names_nothing_has_the_longest_excerpt_and_not_the_imports() -> None:
+def test_the_most_useful_excerpt_gives_its_best_definition_or_its_longest_span() -> None:
+    assert best_source("Is the stream a tty?", PARTS[:1], symbols, lines) == [
+        "src/click/_compat.py:500 should_strip_ansi"
+    ]
+    assert best_source(ASKED, PARTS, symbols, lines) == ["src/click/utils.py:330 echo"]
+    assert best_source(ASKED, [Part("a map without a path")], symbols, lines) == []
     part = Part("…", "src/click/types.py", "c3", ((1, 20), (806, 857)))
-    assert best_source([*PARTS, part]) == ["src/click/types.py:806"]
+    assert best_source(ASKED, [*PARTS, part], lambda _path: [], lines) == ["src/click/types.py:806"]
     assert sources_of(ASKED, "See types.py.", [part], lambda _path: [], lines) == [
         "src/click/types.py:806"
     ]
