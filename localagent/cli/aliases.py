@@ -241,7 +241,8 @@ def _refuse_options(before: Sequence[str], options: dict[str, bool]) -> None:
         name = word.partition("=")[0]
         known = name in (*options, *_ONLY_RUN, *_PRINT) or name.startswith("-C")
         if name.startswith("-") and not known:
-            hint = similar_option(name, options) or "see localagent --help"
+            others = (*_ONLY_RUN, *_PRINT, *_FORMAT, *_MESSAGE)
+            hint = similar_option(name, (*options, *others)) or "see localagent --help"
             raise UsageError(f"localagent has no option {name}", hint)
 
 

@@ -6,7 +6,7 @@ from typing import Any, Protocol
 
 from localagent import __version__
 from localagent.config.settings import Settings
-from localagent.core.events import Event, SessionStarted
+from localagent.core.events import Event, ModelReplied, SessionStarted
 from localagent.edits.textfile import sha256
 from localagent.egress import lock
 from localagent.history.audit.log import AuditLog, audit_dir
@@ -79,10 +79,10 @@ class WorkspaceUndo:
 
 def open_records(
     recorder: transcript.TranscriptWriter, settings: Settings, models: Router
-) -> Recorder:
+) -> Recorders:
     """The recorder of a session: first the audit log, unless it is off, then the transcript."""
     if settings.audit == "off":
-        return recorder
+        return Recorders(recorder)
     return Recorders(_log(recorder.session, settings, models, models.info()), recorder)
 
 
@@ -150,6 +150,8 @@ class Recorders:
 
     def __init__(self, *places: Recorder) -> None:
         self._places = places
+        self.replies_aside: list[ModelReplied] = []
+        """The model's replies outside of the conversation: titles and commit messages."""
 
     def append(self, event: Event) -> None:
         """Store one event in each recorder. Raises WorkspaceError."""
@@ -158,6 +160,8 @@ class Recorders:
 
     def aside(self, event: Event) -> None:
         """Store an event outside of the conversation in each recorder. Raises WorkspaceError."""
+        if isinstance(event, ModelReplied):
+            self.replies_aside.append(event)
         for place in self._places:
             place.aside(event)
 

@@ -69,7 +69,7 @@ from localagent.history.sessions.conversation import ConversationLog, TurnStart
 from localagent.models.base import Infill, ModelInfo, RawText, Reading, Request
 from localagent.models.router import MAIN, Router
 from localagent.project.project import Project
-from localagent.session.recorders import Recorder, WorkspaceUndo
+from localagent.session.recorders import Recorders, WorkspaceUndo
 
 TITLE_SECONDS = 20.0  # time limit for writing a title
 
@@ -95,7 +95,7 @@ class Session:
     models: Router
     planner: str
     planner_for: Callable[[str], Planner]
-    recorder: Recorder
+    recorder: Recorders
     journal_for: Callable[[int], Journal]
     undoing: WorkspaceUndo
     lock: WorkspaceLock | None

@@ -25,7 +25,7 @@ _RULES = "your rules are in AGENTS.md; /init writes one, and # TEXT adds a rule"
 _OWN_TOOLS = "localagent has no MCP servers; localagent docs extending shows how to add a tool"
 
 SENTENCES: dict[str, str] = {
-    **dict.fromkeys(("add", "drop", "read-only", "mention"), _NAME_FILES),
+    **dict.fromkeys(("add", "drop", "read", "read-only", "mention"), _NAME_FILES),
     "ls": "localagent picks files for each message; /map lists them, @src/app.py names one",
     "load": "localagent runs no file of commands; localagent batch carries out many tasks",
     "save": "every session is stored: /resume continues it, /export FILE writes it",

@@ -53,7 +53,7 @@ from localagent.ui.view.reply_stream import ActStream, AnswerStream
 from localagent.ui.view.sanitize import clean, one_line
 from localagent.ui.view.screen import Hanging, Surface, hanging, indented
 from localagent.ui.view.search_view import SearchLog, SearchView
-from localagent.ui.view.summary import TurnReport, draw_summary
+from localagent.ui.view.summary import EXPAND, TurnReport, draw_summary
 
 _THOUGHT_TAIL = 24  # pieces of a thought in the live line
 _MARKERS = re.compile(r"<[^<>\s]+>|\[/?THINK\]")
@@ -228,7 +228,7 @@ class Renderer:
 
     def _end_search(self) -> None:
         if self._search is not None:
-            self._search.end("; Ctrl-O shows all" if self._inside else "")
+            self._search.end(f"; {EXPAND}" if self._inside and self._screen.live_line else "")
             self._search = None
 
     def _request(self, event: ModelRequested) -> None:

@@ -15,6 +15,8 @@ from localagent.ui.view.screen import Surface, hanging, indented, labelled
 
 MAX_DIFF_LINES = 200
 MAX_OUTPUT_LINES = 12
+EXPAND = "Ctrl-O shows all"
+"""What a session in the terminal says below an output that it does not show whole."""
 
 _WORDS: dict[Outcome, tuple[str, str]] = {
     "solved": ("solved: the check passed", "ok"),
@@ -88,7 +90,7 @@ def draw_summary(
         screen.line()
         _draw_changes(screen, [c for c in report.changes if c.diff.strip() not in report.previews])
     if event.outcome == "unsolved":
-        _draw_failing_output(screen, report.checks)
+        _draw_failing_output(screen, report.checks, inside=inside)
     if brief:
         if event.sources:
             screen.line(labelled([("sources", _sources(event))])[0])
@@ -122,7 +124,7 @@ def _draw_changes(screen: Surface, changes: list[FileChanged]) -> None:
         screen.line()
 
 
-def _draw_failing_output(screen: Surface, checks: list[CheckFinished]) -> None:
+def _draw_failing_output(screen: Surface, checks: list[CheckFinished], *, inside: bool) -> None:
     """Draw the end of the last failing check's output, if possible of the workspace's check."""
     failing = [check for check in checks if not check.ok and check.output.strip()]
     failing = [check for check in failing if not check.candidate] or failing
@@ -131,7 +133,8 @@ def _draw_failing_output(screen: Surface, checks: list[CheckFinished]) -> None:
     lines = clean(failing[-1].output).strip("\n").split("\n")
     if len(lines) > MAX_OUTPUT_LINES:
         hidden = count(len(lines) - MAX_OUTPUT_LINES, "line")
-        screen.line(indented(Text(f"... {hidden} before this", style="faint"), 2))
+        keys = f"; {EXPAND}" if inside and screen.live_line else ""
+        screen.line(indented(Text(f"... {hidden} before this{keys}", style="faint"), 2))
     for line in lines[-MAX_OUTPUT_LINES:]:
         screen.line(Text(f"  {line}", style="faint"), wrap=False)
     screen.line()

@@ -100,6 +100,7 @@ def test_a_task_without_a_terminal_is_run() -> None:
         ("--vim", "edit_mode vi"),
         ("--restore-chat-history", "--continue"),
         ("--chek y", "did you mean --check?"),
+        ("--mesage y", "did you mean --message?"),
         ("--frob y", "see localagent --help"),
         ("hi", 'localagent run "hi"'),
     ],

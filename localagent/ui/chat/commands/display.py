@@ -69,6 +69,7 @@ def _cost(chat: LiveChat, text: str) -> Iterator[Item]:
     nothing_after("cost", text)
     events = transcript.read(chat.session.id).events if chat.session.turns else ()
     replies = [event for event in events if isinstance(event, ModelReplied)]
+    replies += chat.session.recorder.replies_aside
     kinds = [event.kind for event in events if isinstance(event, TurnStarted)]
     commands = sum(kind in ("command", "check") for kind in kinds)
     read = sum(reply.prompt_tokens - reply.reused_tokens for reply in replies)

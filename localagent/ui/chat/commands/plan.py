@@ -41,7 +41,8 @@ def make_plan(chat: LiveChat, task: str) -> Iterator[Item]:
     plan = chat.session.plan
     if plan is not None and plan is not before and not chat.cancelled:
         many = count(len(plan.steps), "step")
-        yield Output("note", f"a plan of {many}: /plan run carries it out, /plan edit changes it")
+        how = "/plan run carries out and checks each, /plan edit changes it"
+        yield Output("note", f"a plan of {many}: {how}")
 
 
 def _current(chat: LiveChat) -> PlanChanged:

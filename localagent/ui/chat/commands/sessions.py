@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from localagent.agent.planners.plan_mode import carried_out
 from localagent.core.errors import UsageError
-from localagent.core.events import FileChanged, TurnStarted
+from localagent.core.events import ChangesUndone, FileChanged, TurnStarted
 from localagent.history.sessions import transcript
 from localagent.history.sessions.catalog import fork
 from localagent.ui.chat.commands.command import SlashCommand, nothing_after
@@ -77,18 +77,22 @@ def _compact(chat: LiveChat, text: str) -> Iterator[Item]:
 def _diff(chat: LiveChat, text: str) -> Iterator[Item]:
     requested = _turn_number("diff", text)
     diffs: dict[int, list[str]] = {}
+    undone: dict[tuple[str, int], bool] = {}
     turn = 0
     for event in transcript.read(chat.session.id).events if chat.session.turns else ():
         if isinstance(event, TurnStarted):
             turn = event.turn
         elif isinstance(event, FileChanged) and event.diff:
             diffs.setdefault(turn, []).append(event.diff)
+        elif isinstance(event, ChangesUndone):
+            undone[event.session, event.turn] = not event.again
     number = max(diffs, default=0) if requested is None else requested
     if number not in diffs:
         text = f"turn {requested} changed nothing" if requested else "nothing was changed"
         yield Output("note", text)
         return
-    yield Output("diff", "\n".join(diffs[number]), title=f"turn {number}")
+    state = ", undone: /redo redoes it" if undone.get((chat.session.id, number)) else ""
+    yield Output("diff", "\n".join(diffs[number]), title=f"turn {number}{state}")
 
 
 def _turn_number(name: str, text: str) -> int | None:

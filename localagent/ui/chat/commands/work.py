@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from localagent.history.checkpoints.undo import UndoResult
     from localagent.ui.chat.chat import LiveChat
 
-FIX_CHECK = "/check fix gives it to the model; Ctrl-O shows the whole output"
+FIX_CHECK = "/check fix gives it to the model"
 """The next step after a check that fails."""
 
 

@@ -124,6 +124,10 @@ def test_diff_shows_what_a_turn_changed(talk: Callable) -> None:
     assert (shown.kind, shown.title) == ("diff", "turn 1")
     assert "+one" in shown.text
     assert one.shown("/diff 2").text == "turn 2 changed nothing"
+    one.enter("/undo")
+    assert one.shown("/diff").title == "turn 1, undone: /redo redoes it"
+    one.enter("/redo")
+    assert one.shown("/diff").title == "turn 1"
 
 
 def test_clear_begins_a_session_and_resume_goes_back(talk: Callable) -> None:

@@ -63,6 +63,7 @@ def test_what_is_staged_is_committed(talk: Callable, repository: Path) -> None:
     assert not of(items, Question)
     assert f"committed as {git(repository, 'rev-parse', '--short', 'HEAD')}" in text_of(items)
     assert "+    return a + b" in one.model.prompts[0]
+    assert dict(one.shown("/cost").rows)["tokens written"] != "0"
 
 
 def test_what_this_session_changed_is_committed(talk: Callable, repository: Path) -> None:
