@@ -246,9 +246,9 @@ class Turn:
     end puts the answers into `answers`. `task_paths` are the source files that the task names.
     `changed` are the paths that the turn has changed, `originals` their texts before. `unprobed`
     are the checks that cannot load the probe. `refused` are the changes that the user has refused
-    in this session: each file's path and the `plain_sha256` of its new text. `excluded` are tests
-    that cannot run here and do not count; see `environment_failures`. `required` is code that a
-    change has to add, as the user said at a refusal.
+    in this session: each file's path and the `plain_sha256` of its new text. `excluded` are failing
+    tests that do not count, by id, each with the reason; see `checks.baseline.failures_left_out`.
+    `required` is code that a change has to add, as the user said at a refusal.
     """
 
     services: Services
@@ -264,7 +264,7 @@ class Turn:
     originals: dict[str, str] = field(default_factory=dict)
     unprobed: set[str] = field(default_factory=set)
     refused: set[tuple[str, str]] = field(default_factory=set)
-    excluded: frozenset[str] = frozenset()
+    excluded: Mapping[str, str] = field(default_factory=dict)
     required: str = ""
 
     @property

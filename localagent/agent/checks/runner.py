@@ -34,6 +34,7 @@ _NEED_NETWORK = (
 NOT_WORSE = "the check still fails, but on nothing that passed before"
 UNTESTED = "the check passes, but no test runs the change"
 CANNOT_RUN = "all tests pass but those that cannot run here"
+NAMED_PASS = "the tests that the task names pass; other tests fail as before"
 NO_TEST = "the check passes, but no test was added"
 SILENT = "the check passes, but it reports no passed test any more"
 UNDEFINED = "the check passes, but the change does not define "

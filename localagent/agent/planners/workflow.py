@@ -16,10 +16,16 @@ from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import cache, partial
 
-from localagent.agent.checks.baseline import baseline_check, may_be_lean
+from localagent.agent.checks.baseline import (
+    UNNAMED,
+    baseline_check,
+    failures_left_out,
+    may_be_lean,
+)
 from localagent.agent.checks.forks import Forks
 from localagent.agent.checks.runner import (
     CANNOT_RUN,
+    NAMED_PASS,
     NO_TEST,
     NOT_WORSE,
     UNDEFINED,
@@ -29,7 +35,6 @@ from localagent.agent.checks.runner import (
     run_check,
     without_tests,
 )
-from localagent.agent.checks.start_failures import environment_failures
 from localagent.agent.intent import (
     asks_for_test,
     begins_with_test,
@@ -133,8 +138,8 @@ def change(turn: Turn, named: Sequence[str], seconds: float) -> Generator[Event,
     fixes = not turn.request.is_step and _asks_for_passing(turn.typed)
     if start is not None and start.ok and fixes:
         return Result("solved", "the check passes already; nothing was changed", check)
-    if start is not None and (reasons := environment_failures(turn, start)):
-        turn.excluded, start = frozenset(reasons), without_tests(start, reasons)
+    if start is not None and (reasons := failures_left_out(turn, start)):
+        turn.excluded, start = reasons, without_tests(start, reasons)
         for reason, number in Counter(reasons.values()).items():
             yield Warned(f"failing tests that {reason} do not count: {number}")
         if start.ok and fixes:
@@ -324,7 +329,7 @@ def _finish(
         return Result(outcome, f"{changed}; there was no check to run", "", how)
     confirmed = yield from run_check(turn, check, probe=bool(turn.excluded))
     if confirmed.ok:
-        if turn.excluded:
+        if set(turn.excluded.values()) - {UNNAMED}:
             return Result("unverified", f"{changed}; {CANNOT_RUN}", check, how)
         if asks_for_test(turn.typed) and not any(is_test(change.path) for change in changes):
             return Result("unverified", f"{changed}; {NO_TEST}", check, how)
@@ -334,7 +339,8 @@ def _finish(
             return Result("unverified", f"{changed}; {UNTESTED}", check, how)
         if missing := undefined_name(new_definitions(turn.prompt), changes):
             return Result("unverified", f"{changed}; {UNDEFINED}{missing}", check, how)
-        return Result("solved", f"{changed}; the check passes", check, how)
+        passing = NAMED_PASS if turn.excluded else "the check passes"
+        return Result("solved", f"{changed}; {passing}", check, how)
     if start is not None and turn.request.is_step and not_worse(start, confirmed):
         return Result("unverified", f"{changed}; {NOT_WORSE}", check, how)
     return Result("unsolved", f"{changed}, but the check fails now", check, how)

@@ -163,6 +163,33 @@ def test_tests_that_cannot_run_here_do_not_count(
     assert warned == [f"failing tests that {need} do not count: 1"]
 
 
+@pytest.mark.parametrize(
+    ("task", "check", "outcome"),
+    [
+        ("Fix test_add", "", "solved"),
+        ("Fix the failing tests", "", "unsolved"),
+        ("Fix test_add", "pytest", "unsolved"),
+    ],
+)
+def test_failing_tests_beside_those_that_the_task_names_do_not_count(
+    task: str, check: str, outcome: str, tmp_path: Path
+) -> None:
+    (tmp_path / "test_calc.py").write_text("def test_add():\n    assert add(2, 30) == 32\n")
+    sandbox = ScriptedSandbox(python_check("calc.py", {**CASES, "test_other": ("other", 1)}))
+    wrong = ScriptedReply(WRONG, repeat=True)
+    turn = turn_in(tmp_path, task, [wrong], sandbox=sandbox, request={"check": check})
+    events, result = run_events(Workflow(1).plan(turn))
+    assert result.outcome == outcome
+    warned = [e.text for e in events if isinstance(e, Warned)]
+    if outcome == "solved":
+        assert warned == ["failing tests that the task does not name do not count: 1"]
+        named = "the tests that the task names pass; other tests fail as before"
+        assert result.summary == f"changed calc.py; {named}"
+        assert (tmp_path / "calc.py").read_text() == RIGHT
+    else:
+        assert warned == []
+
+
 def test_a_task_for_a_test_is_not_verified_without_one(tmp_path: Path) -> None:
     turn = turn_in(tmp_path, "Add a test for zero to calc.py", [RIGHT])
     _, result = plan(turn)
