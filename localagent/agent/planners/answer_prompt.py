@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
@@ -65,6 +66,7 @@ def build_prompt(
     """
     services = turn.services
     thread = thread_of(turn.conversation, services.workspace)
+    yield from _await_index(turn)
     code = _gather(turn, named)
     if thread.messages:
         prompt = _continue(turn, thread, code, question)
@@ -89,6 +91,17 @@ def _reading(prompt: QuestionPrompt) -> Iterator[Event]:
     """Name the code that the model reads now; the most useful code stands last in the prompt."""
     if new := places(reversed(prompt.asked.parts)):
         yield Step("read", f"reading {new}")
+
+
+def _await_index(turn: Turn) -> Iterator[Event]:
+    """Wait a moment for an index that is still being built: without it, the code is not found."""
+    index = turn.services.index
+    if not index.ready():
+        yield Step("index", "waiting for the index")
+    end = time.monotonic() + LOOP.index_seconds
+    while not index.ready() and time.monotonic() < end:
+        turn.ensure_within_limits()
+        index.refresh()
 
 
 def _gather(turn: Turn, named: Sequence[str]) -> _Code:

@@ -68,4 +68,4 @@ def test_an_answer_without_a_name_cites_the_best_excerpt(tmp_path: Path) -> None
     (tmp_path / "calc.py").write_text("def add(a, b):\n    return a - b\n")
     turn = scripted_turn(tmp_path, "What does add in calc.py do?", replies=["It subtracts."])
     _, result = run_events(Workflow().plan(turn))
-    assert result.sources == ("calc.py:1",)
+    assert result.sources == ("calc.py:1 add",)
