@@ -32,7 +32,7 @@ def places(parts: Iterable[Part]) -> str:
     """The files and lines of the code in a prompt, best first: "a.py:3-9, 20-25; b.py:1-4"."""
     named = [
         f"{path}:{', '.join(map(_range, spans[: LOOP.place_spans]))}"
-        for path, spans in spans_of(parts).items()
+        for path, spans in _spans_of(parts).items()
     ]
     more = len(named) - LOOP.places
     return "; ".join(named[: LOOP.places]) + (f" and {more} more files" if more > 0 else "")
@@ -77,11 +77,14 @@ def sources_of(
     alike = [each for each in _ranked(functions, query) if len(each.words & query) >= _SHARED]
     found += [each.source for each in alike[: LOOP.sources_by_words] if each.source not in found]
     covered = {text.rpartition(" ")[0].rpartition(":")[0] for text in found}
-    spans = spans_of(parts)
-    for path in dict.fromkeys([*spans, *shown]):
+    spans = _spans_of(parts)
+    for path in shown:
         if path not in covered and path.rsplit("/", 1)[-1] in answer:
-            best = [each.source for each in _ranked(shown.get(path, ()), query)]
-            found += best[:1] or [f"{path}:{_longest(spans[path])}"]
+            best = [each.source for each in _ranked(shown[path], query)]
+            if best:
+                found.append(best[0])
+            elif spans.get(path):
+                found.append(f"{path}:{_longest(spans[path])}")
     return found[: LOOP.places]
 
 
@@ -94,9 +97,9 @@ def best_source(question: str, parts: Sequence[Part], symbols: Symbols, lines: L
     return []
 
 
-def _definitions(parts: Iterable[Part], symbols: Symbols, lines: Lines) -> dict[str, list[_Shown]]:
+def _definitions(parts: Sequence[Part], symbols: Symbols, lines: Lines) -> dict[str, list[_Shown]]:
     """The definitions that excerpts show, and those that the map only lists, by path."""
-    spans, listed = spans_of(parts), listed_names(part.text for part in parts if not part.path)
+    spans, listed = _spans_of(parts), listed_names(part.text for part in parts if not part.path)
     found: dict[str, list[_Shown]] = {}
     for path in dict.fromkeys([*spans, *listed]):
         found[path] = []
@@ -112,7 +115,7 @@ def _definitions(parts: Iterable[Part], symbols: Symbols, lines: Lines) -> dict[
     return found
 
 
-def spans_of(parts: Iterable[Part]) -> dict[str, list[tuple[int, int]]]:
+def _spans_of(parts: Iterable[Part]) -> dict[str, list[tuple[int, int]]]:
     """The lines that a prompt shows of each file."""
     spans: dict[str, list[tuple[int, int]]] = {}
     for part in parts:
