@@ -83,12 +83,12 @@ def failures_left_out(turn: Turn, start: CheckResult) -> dict[str, str]:
     reasons = environment_failures(turn, start)
     if start.tests and not turn.request.check and not turn.request.is_step:
         failing = [test.id for test in start.failing if test.id not in reasons]
-        if named := named_tests(turn.typed, failing):
+        if named := mentioned_tests(turn.typed, failing):
             reasons |= {test: UNNAMED for test in failing if test not in named}
     return reasons
 
 
-def named_tests(task: str, tests: Sequence[str]) -> list[str]:
+def mentioned_tests(task: str, tests: Sequence[str]) -> list[str]:
     """Those of the tests, by pytest's ids, that a task names by function, else class, else file."""
     words = set(_TEST_NAME.findall(task)) - _NO_NAMES
     for names in (_functions, _classes, _files):

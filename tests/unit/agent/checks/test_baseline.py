@@ -11,7 +11,7 @@ import pytest
 from localagent.agent.checks.baseline import (
     baseline_check,
     may_be_lean,
-    named_tests,
+    mentioned_tests,
     project_check,
 )
 from localagent.agent.checks.runner import CheckResult, TestResult
@@ -120,4 +120,4 @@ FAILING = [
     ],
 )
 def test_the_tests_that_a_task_names(task: str, named: list[str]) -> None:
-    assert named_tests(task, FAILING) == named
+    assert mentioned_tests(task, FAILING) == named
