@@ -294,7 +294,7 @@ def undo(args: argparse.Namespace) -> CliResult:
     from localagent.workspace.git.commit import commits_with
 
     undone = _workspace_undo(args.directory).undo(args.turn, args.force)
-    ids = commits_with(args.directory.resolve(), undone.replaced)
+    ids = commits_with(args.directory.resolve(), undone.reverted)
     hint = f"git still has this change: localagent redo, then git revert {' '.join(ids)}"
     return _undone("undid", undone, *([hint] if ids else []))
 

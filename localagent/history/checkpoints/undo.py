@@ -52,9 +52,9 @@ class UndoResult:
     kept: tuple[str, ...]
 
     @property
-    def replaced(self) -> dict[str, str]:
-        """The SHA-256 of the content that each file had before the undo or redo, by path."""
-        return {c.path: c.before_sha256 for c in self.changed if c.before_sha256}
+    def reverted(self) -> dict[str, tuple[str | None, str | None]]:
+        """The SHA-256 of each file's content before and after the changes that were taken back."""
+        return {c.path: (c.after_sha256, c.before_sha256) for c in self.changed}
 
 
 @dataclass(frozen=True, slots=True)

@@ -194,20 +194,27 @@ def head(root: Path) -> str:
     return "" if done is None or done.returncode else os.fsdecode(done.stdout).strip()
 
 
-def commits_with(root: Path, contents: Mapping[str, str]) -> list[str]:
-    """The short ids of the commits that gave files their content in HEAD, if it is `contents`.
+def commits_with(root: Path, changes: Mapping[str, tuple[str | None, str | None]]) -> list[str]:
+    """The short ids of the commits that made `changes`, if HEAD has them still.
 
-    `contents` has the SHA-256 of each path. Without git or a repository, there are none.
+    `changes` has the SHA-256 of each path's content before and after, None for no file. A change
+    that restored what HEAD has is in no commit. Without git or a repository, there are none.
     """
     ids = []
-    for path, digest in contents.items():
-        done = ask_git(root, "cat-file", "blob", f"HEAD:./{path}")
-        if done is None or done.returncode or sha256(done.stdout) != digest:
+    for path, (before, after) in changes.items():
+        if _digest_in(root, "HEAD", path) != after:
             continue
         done = ask_git(root, "log", "-1", "--format=%h", "--", f":(literal){path}")
-        if done is not None and not done.returncode:
-            ids.append(os.fsdecode(done.stdout).strip())
-    return list(dict.fromkeys(filter(None, ids)))
+        commit = "" if done is None or done.returncode else os.fsdecode(done.stdout).strip()
+        if commit and _digest_in(root, f"{commit}^", path) == before:
+            ids.append(commit)
+    return list(dict.fromkeys(ids))
+
+
+def _digest_in(root: Path, commit: str, path: str) -> str | None:
+    """The SHA-256 of a file in a commit; None without the file, the commit or git."""
+    done = ask_git(root, "cat-file", "blob", f"{commit}:./{path}")
+    return None if done is None or done.returncode else sha256(done.stdout)
 
 
 def _require_work_tree(root: Path, hint: str = "", keep: Sequence[str] = ()) -> None:

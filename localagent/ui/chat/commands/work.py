@@ -30,7 +30,7 @@ def _undo(chat: LiveChat, turn: str) -> Iterator[Item]:
         results.append((yield from chat.session.undo(turn or None)))
 
     yield from chat.follow(undone())
-    if ids := commits_with(chat.session.services.workspace.root, results[0].replaced):
+    if ids := commits_with(chat.session.services.workspace.root, results[0].reverted):
         yield Output(
             "note",
             f"{' and '.join(ids)} still {'has' if len(ids) == 1 else 'have'} this change: "

@@ -100,6 +100,17 @@ def test_an_undo_says_that_a_commit_has_the_change(talk: Callable, repository: P
     assert git(repository, "status", "--porcelain") == "M calc.py"
 
 
+def test_an_undo_blames_no_commit_that_has_the_repaired_text(
+    talk: Callable, repository: Path
+) -> None:
+    (repository / "calc.py").write_text(RIGHT)
+    git(repository, "commit", "-qam", "by somebody else")
+    (repository / "calc.py").write_text(RIGHT.replace("+", "*"))
+    one = talk()
+    one.enter("!git show HEAD:calc.py > calc.py")
+    assert "git revert" not in text_of(one.enter("/undo"))
+
+
 def test_a_rule_of_the_user_is_committed(talk: Callable, repository: Path) -> None:
     one = talk("Add a rule")
     one.handed += ["project", "commit"]
