@@ -32,6 +32,12 @@ _IMPERATIVE = re.compile(
     re.I,
 )
 _ASKS = re.compile(r"\?(\s|$)")  # "And 500? In one sentence."
+# Requests in the middle of a text: "the name is wrong, can you repair that?", "it should say 3"
+_REQUEST = re.compile(
+    rf"\b(?:can|could|would|will) you (?:please )?(?:{_CHANGES})\b|\bplease (?:{_CHANGES})\b", re.I
+)
+_EXPLAINS = re.compile(r"(?:what|why|how|where|when|who|which|whose|explain|describe)\b", re.I)
+_WISH = re.compile(r"\b(?:should|must|ought to|needs to|has to)\b", re.I)
 _POLITE = re.compile(r"^(please|could you|can you|would you|will you|i want you to)\b[\s,]*", re.I)
 _CHECK = re.compile(
     r"(?:please )?(?:(?:re-?)?run|execute|start)"
@@ -120,9 +126,11 @@ def classify(prompt: str) -> Kind:
         return "nothing"
     if _IMPERATIVE.match(plain):
         return "edit"
+    if _REQUEST.search(text) and not _EXPLAINS.match(text):
+        return "edit"
     if (_QUESTION.match(text) or text.endswith("?")) and not polite:
         return "answer"
-    if _CHANGE.search(text):
+    if _CHANGE.search(text) or (_WISH.search(text) and not _ASKS.search(text)):
         return "edit"
     return "answer" if _ASKS.search(text) and not polite else "unclear"
 
