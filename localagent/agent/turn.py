@@ -247,7 +247,7 @@ class Turn:
     `changed` are the paths that the turn has changed, `originals` their texts before. `unprobed`
     are the checks that cannot load the probe. `refused` are the changes that the user has refused
     in this session: each file's path and the `plain_sha256` of its new text. `excluded` are failing
-    tests that do not count, by id, each with the reason; see `checks.baseline.failures_left_out`.
+    tests that do not count, by id, each with the reason; see `checks.relevant_failures`.
     `required` is code that a change has to add, as the user said at a refusal.
     """
 

@@ -8,12 +8,10 @@ candidate that passes is checked again with the user's full command, and only th
 
 from __future__ import annotations
 
-import re
-from collections.abc import Generator, Sequence
-from pathlib import PurePosixPath
+from collections.abc import Generator
 
 from localagent.agent.checks.runner import CheckResult, run_check
-from localagent.agent.checks.start_failures import environment_failures, start_failure
+from localagent.agent.checks.start_failures import start_failure
 from localagent.agent.limits import SEARCH
 from localagent.agent.tool_calls import dispatch
 from localagent.agent.turn import Turn
@@ -22,14 +20,6 @@ from localagent.context.builder import text_of
 from localagent.core.events import CheckFinished, Event, Step, Warned
 from localagent.project.build_commands import find_check
 from localagent.project.python_environment import find_environment
-
-UNNAMED = "the task does not name"
-"""Why a failing test does not count if the task names another one; part of a sentence."""
-
-_NO_NAMES = {"Test", "Tests", "test", "tests"}
-"""Words of every task about tests, which are also names of files, classes and functions."""
-
-_TEST_NAME = re.compile(r"\w+\.py\b|\w+")
 
 
 def project_check(turn: Turn) -> str:
@@ -72,42 +62,6 @@ def baseline_check(turn: Turn) -> Generator[Event, None, tuple[str, CheckResult 
     if start.timed_out:
         yield Warned(f"the check did not end within {start.seconds:.0f} s")
     return check, start
-
-
-def failures_left_out(turn: Turn, start: CheckResult) -> dict[str, str]:
-    """The failing tests that do not count, by id, each with the reason.
-
-    They cannot run here, or the task names other failing tests. A check that the user named counts
-    as a whole, but for tests that cannot run here. So does the check of a plan's step.
-    """
-    reasons = environment_failures(turn, start)
-    if start.tests and not turn.request.check and not turn.request.is_step:
-        failing = [test.id for test in start.failing if test.id not in reasons]
-        if named := mentioned_tests(turn.typed, failing):
-            reasons |= {test: UNNAMED for test in failing if test not in named}
-    return reasons
-
-
-def mentioned_tests(task: str, tests: Sequence[str]) -> list[str]:
-    """Those of the tests, by pytest's ids, that a task names by function, else class, else file."""
-    words = set(_TEST_NAME.findall(task)) - _NO_NAMES
-    for names in (_functions, _classes, _files):
-        if named := [test for test in tests if names(test) & words]:
-            return named
-    return []
-
-
-def _functions(test: str) -> set[str]:
-    return {test.partition("[")[0].rpartition("::")[2]}
-
-
-def _classes(test: str) -> set[str]:
-    return set(test.partition("[")[0].split("::")[1:-1])
-
-
-def _files(test: str) -> set[str]:
-    name = PurePosixPath(test.partition("::")[0]).name
-    return {name, name.rpartition(".")[0]}
 
 
 def may_be_lean(turn: Turn, start: CheckResult | None) -> Generator[Event, None, bool]:

@@ -34,7 +34,8 @@ _NEED_NETWORK = (
 NOT_WORSE = "the check still fails, but on nothing that passed before"
 UNTESTED = "the check passes, but no test runs the change"
 CANNOT_RUN = "all tests pass but those that cannot run here"
-NAMED_PASS = "the tests that the task names pass; other tests fail as before"
+FAILED_BEFORE = "that failed before and that the task is not about"
+"""What follows the number of failing tests that do not count."""
 NO_TEST = "the check passes, but no test was added"
 SILENT = "the check passes, but it reports no passed test any more"
 UNDEFINED = "the check passes, but the change does not define "
@@ -106,6 +107,18 @@ class CheckResult:
     def passing(self) -> frozenset[str]:
         """The ids of the passed tests."""
         return frozenset(t.id for t in self.tests if t.outcome == "passed")
+
+
+def most_pass(result: CheckResult) -> bool:
+    """Whether at least half of the tests pass, so that a small change may suffice.
+
+    All cases of a parametrized test count as one test.
+    """
+    failing = {test.id.partition("[")[0] for test in result.failing}
+    passing = {test.partition("[")[0] for test in result.passing}
+    if not passing:
+        return (result.passed or 0) >= (result.failed or 0)
+    return len(passing - failing) >= len(failing)
 
 
 def ends_well(kind: TurnKind, start: CheckResult, result: CheckResult) -> bool:

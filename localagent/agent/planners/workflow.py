@@ -16,21 +16,22 @@ from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import cache, partial
 
-from localagent.agent.checks.baseline import (
-    UNNAMED,
-    baseline_check,
-    failures_left_out,
-    may_be_lean,
-)
+from localagent.agent.checks.baseline import baseline_check, may_be_lean
 from localagent.agent.checks.forks import Forks
+from localagent.agent.checks.relevant_failures import (
+    UNRELATED,
+    asks_for_passing,
+    failures_left_out,
+)
 from localagent.agent.checks.runner import (
     CANNOT_RUN,
-    NAMED_PASS,
+    FAILED_BEFORE,
     NO_TEST,
     NOT_WORSE,
     UNDEFINED,
     UNTESTED,
     CheckResult,
+    most_pass,
     not_worse,
     run_check,
     without_tests,
@@ -50,10 +51,11 @@ from localagent.agent.planners.base import PlannerDefaults, Result
 from localagent.agent.planners.citations import Citations, checked
 from localagent.agent.planners.log_answer import answer_from_logs, log_paths
 from localagent.agent.planners.sources import best_source, sources_of
-from localagent.agent.repair.candidates import Board, Candidate, most_pass
+from localagent.agent.repair.candidates import Board, Candidate
 from localagent.agent.repair.false_passes import is_untested, undefined_name
 from localagent.agent.repair.file_searches import keep_best, search_files
 from localagent.agent.repair.localize import (
+    changes_docs,
     missing_files,
     names_source,
     paths_in_task,
@@ -135,10 +137,11 @@ def change(turn: Turn, named: Sequence[str], seconds: float) -> Generator[Event,
     """
     turn.services.workspace.ensure_writable()
     check, start = yield from baseline_check(turn)
-    fixes = not turn.request.is_step and _asks_for_passing(turn.typed)
+    docs = changes_docs(turn.typed, named)
+    fixes = not turn.request.is_step and not docs and asks_for_passing(turn.typed)
     if start is not None and start.ok and fixes:
         return Result("solved", "the check passes already; nothing was changed", check)
-    if start is not None and (reasons := failures_left_out(turn, start)):
+    if start is not None and (reasons := failures_left_out(turn, start, docs=docs)):
         turn.excluded, start = reasons, without_tests(start, reasons)
         for reason, number in Counter(reasons.values()).items():
             yield Warned(f"failing tests that {reason} do not count: {number}")
@@ -235,6 +238,22 @@ def _problems(
     return problems
 
 
+def _confirm(turn: Turn, check: str) -> Generator[Event, None, tuple[CheckResult, int]]:
+    """Run the check once more; also return how many of the tests that do not count still fail.
+
+    Users see the result of all tests that can run here.
+    """
+    excluded = turn.excluded
+    unrelated = {test for test, reason in excluded.items() if reason == UNRELATED}
+    turn.excluded = {test: why for test, why in excluded.items() if test not in unrelated}
+    try:
+        result = yield from run_check(turn, check, probe=bool(excluded))
+    finally:
+        turn.excluded = excluded
+    still_failing = sum(test.id in unrelated for test in result.failing)
+    return without_tests(result, unrelated), still_failing
+
+
 def _classify(turn: Turn) -> Generator[Event, None, str]:
     kind = classify(turn.typed)
     if kind in ("answer", "edit"):
@@ -244,11 +263,6 @@ def _classify(turn: Turn) -> Generator[Event, None, str]:
     yield Step("classify", "understanding the request")
     text = turn.services.prompts.render("workflow/classify", prompt=turn.typed.strip())
     return (yield from choose(turn, "classify", [Message("user", text)], ["answer", "edit"]))
-
-
-def _asks_for_passing(prompt: str) -> bool:
-    words = prompt.lower()
-    return any(word in words for word in ("fix", "pass", "fail", "repair", "broken"))
 
 
 def _localize(
@@ -327,9 +341,9 @@ def _finish(
     if not check:
         outcome: Outcome = "answered" if is_docs(path) else "unverified"
         return Result(outcome, f"{changed}; there was no check to run", "", how)
-    confirmed = yield from run_check(turn, check, probe=bool(turn.excluded))
+    confirmed, still_failing = yield from _confirm(turn, check)
     if confirmed.ok:
-        if set(turn.excluded.values()) - {UNNAMED}:
+        if set(turn.excluded.values()) - {UNRELATED}:
             return Result("unverified", f"{changed}; {CANNOT_RUN}", check, how)
         if asks_for_test(turn.typed) and not any(is_test(change.path) for change in changes):
             return Result("unverified", f"{changed}; {NO_TEST}", check, how)
@@ -339,7 +353,8 @@ def _finish(
             return Result("unverified", f"{changed}; {UNTESTED}", check, how)
         if missing := undefined_name(new_definitions(turn.prompt), changes):
             return Result("unverified", f"{changed}; {UNDEFINED}{missing}", check, how)
-        passing = NAMED_PASS if turn.excluded else "the check passes"
+        passing = f"all tests pass but {still_failing} {FAILED_BEFORE}"
+        passing = passing if still_failing else "the check passes"
         return Result("solved", f"{changed}; {passing}", check, how)
     if start is not None and turn.request.is_step and not_worse(start, confirmed):
         return Result("unverified", f"{changed}; {NOT_WORSE}", check, how)

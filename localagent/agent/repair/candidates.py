@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
-from localagent.agent.checks.runner import CheckResult
+from localagent.agent.checks.runner import CheckResult, most_pass
 from localagent.agent.repair.problem import Problem
 from localagent.agent.turn import Turn
 from localagent.core.changes import Change
@@ -166,15 +166,3 @@ def complement_text(_problem: Problem, board: Board) -> tuple[str, CheckResult |
         if candidate.result is not None and most_pass(candidate.result):
             return candidate.text, candidate.result
     return "", None
-
-
-def most_pass(result: CheckResult) -> bool:
-    """Whether at least half of the tests pass, so that a small change may suffice.
-
-    All cases of a parametrized test count as one test.
-    """
-    failing = {test.id.partition("[")[0] for test in result.failing}
-    passing = {test.partition("[")[0] for test in result.passing}
-    if not passing:
-        return (result.passed or 0) >= (result.failed or 0)
-    return len(passing - failing) >= len(failing)

@@ -39,6 +39,12 @@ _PATH = re.compile(
 _CREATES = re.compile(
     r"\b(create|write|new|generate|save|extract|split|move|rename|called|named|into|export)\b", re.I
 )
+# Words of tasks that take their demands from docs: "implement the steps in PLAN.md"
+_DEMANDS = re.compile(
+    r"\b(?:implement|build|solve|describ|explain|instruct|specif|follow|accord|demand|require|steps?"
+    r"|tests?|fail|pass)(?:s|es|ed|ing|ion|ions|ment|ments|ication)?\b",
+    re.I,
+)
 _SETTINGS = (".cfg", ".ini", ".conf", ".env", ".properties", ".proto", ".tf")
 _QUOTED = re.compile(r"`([^`\n]+)`|\"([^\"\n]+)\"|'([^'\n]+)'")
 _ABSOLUTE = re.compile(r"(?<![\w:/.])(/(?:[\w@+.~-]+/)*[\w@+.~-]+)")
@@ -132,6 +138,11 @@ def task_sources(named: Sequence[str]) -> list[str]:
     return [p for p in named if not is_test(p) and not is_docs(p)]
 
 
+def changes_docs(task: str, named: Sequence[str]) -> bool:
+    """Whether a task changes the docs that it names, and does not only find its demands there."""
+    return bool(named) and all(map(is_docs, named)) and _DEMANDS.search(task) is None
+
+
 def targets(
     turn: Turn,
     named: Sequence[str],
@@ -145,7 +156,7 @@ def targets(
     sources = task_sources(named)
     if sources:
         return sources
-    if named and start is None:
+    if changes_docs(turn.typed, named) or (named and start is None):
         return list(named)  # "add a test for X to test_x.py", "fix the typo in README.md"
     files = turn.services.files()
     ranked = [missing.path for missing in missing_names(start, files)]

@@ -11,9 +11,10 @@ import time
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
 
+from localagent.agent.checks.runner import most_pass
 from localagent.agent.limits import SEARCH
 from localagent.agent.model_calls import Reply, ask_all
-from localagent.agent.repair.candidates import Board, Candidate, Draft, best_text, most_pass
+from localagent.agent.repair.candidates import Board, Candidate, Draft, best_text
 from localagent.agent.repair.judge import NO_REPLY, SearchState, judge_reply
 from localagent.agent.repair.problem import Problem
 from localagent.agent.repair.small_changes import try_small_changes

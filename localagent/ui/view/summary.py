@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from rich.text import Text
 
-from localagent.agent.checks.runner import CANNOT_RUN, NAMED_PASS, NO_TEST, SILENT, UNDEFINED
+from localagent.agent.checks.runner import CANNOT_RUN, FAILED_BEFORE, NO_TEST, SILENT, UNDEFINED
 from localagent.core.events import CheckFinished, FileChanged, Outcome, TurnFinished, TurnKind
 from localagent.ui.view.diff import diff_rows, draw_diff
 from localagent.ui.view.format import check_result, count, duration
@@ -154,8 +154,8 @@ def _draw_outcome(screen: Surface, event: TurnFinished, report: TurnReport) -> N
         words = f"changed, but not verified: {why}"
     if event.outcome == "solved" and not event.changed:
         words = "the check passes already; nothing was changed"
-    elif event.outcome == "solved" and NAMED_PASS in event.summary:
-        words = f"solved: {NAMED_PASS}"
+    elif event.outcome == "solved" and FAILED_BEFORE in event.summary:
+        words = f"solved: {event.summary.partition('; ')[2]}"
     if event.outcome == "answered":
         if event.changed:
             words = f"changed {count(len(event.changed), 'file')}; no check was run"

@@ -11,14 +11,13 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
 from localagent.agent.checks.failure_messages import condense
-from localagent.agent.checks.runner import CheckResult
+from localagent.agent.checks.runner import CheckResult, most_pass
 from localagent.agent.limits import SEARCH
 from localagent.agent.repair.candidates import (
     Board,
     Draft,
     best_text,
     complement_text,
-    most_pass,
     sample_request,
 )
 from localagent.agent.repair.infill_prompt import infill_prompt

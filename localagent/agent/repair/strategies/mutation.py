@@ -12,7 +12,7 @@ import time
 from collections.abc import Generator, Iterator, Sequence
 from itertools import islice
 
-from localagent.agent.checks.runner import CheckResult
+from localagent.agent.checks.runner import CheckResult, most_pass
 from localagent.agent.limits import FORKS, SEARCH
 from localagent.agent.repair.candidates import (
     Base,
@@ -20,7 +20,6 @@ from localagent.agent.repair.candidates import (
     Candidate,
     Draft,
     best_text,
-    most_pass,
 )
 from localagent.agent.repair.hints import failing_lookups, hints_of
 from localagent.agent.repair.localize import suspicious_lines

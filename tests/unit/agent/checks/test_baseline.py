@@ -11,7 +11,6 @@ import pytest
 from localagent.agent.checks.baseline import (
     baseline_check,
     may_be_lean,
-    mentioned_tests,
     project_check,
 )
 from localagent.agent.checks.runner import CheckResult, TestResult
@@ -97,27 +96,3 @@ def test_a_check_is_found_before_the_index_is_ready(
     monkeypatch.setattr(PythonIndex, "files", lambda _self: [])
     monkeypatch.setattr(Workspace, "files", lambda _self: ["calc_test.py"])
     assert project_check(turn) == "python -m pytest -q"
-
-
-FAILING = [
-    "tests/test_cart.py::TestTotal::test_sum[1::2]",
-    "tests/test_cart.py::test_empty",
-    "tests/tests.py::test",
-]
-
-
-@pytest.mark.parametrize(
-    ("task", "named"),
-    [
-        ("fix test_sum, see TestTotal", FAILING[:1]),
-        ("fix tests/test_cart.py::test_empty", FAILING[1:2]),
-        ("make TestTotal pass", FAILING[:1]),
-        ("make the tests in test_cart.py pass", FAILING[:2]),
-        ("test_cart fails", FAILING[:2]),
-        ("fix the failing tests", []),
-        ("this test fails", []),
-        ("fix test_summary", []),
-    ],
-)
-def test_the_tests_that_a_task_names(task: str, named: list[str]) -> None:
-    assert mentioned_tests(task, FAILING) == named

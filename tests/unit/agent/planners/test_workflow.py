@@ -182,12 +182,37 @@ def test_failing_tests_beside_those_that_the_task_names_do_not_count(
     assert result.outcome == outcome
     warned = [e.text for e in events if isinstance(e, Warned)]
     if outcome == "solved":
-        assert warned == ["failing tests that the task does not name do not count: 1"]
-        named = "the tests that the task names pass; other tests fail as before"
+        assert warned == ["failing tests that the task is not about do not count: 1"]
+        named = "all tests pass but 1 that failed before and that the task is not about"
         assert result.summary == f"changed calc.py; {named}"
         assert (tmp_path / "calc.py").read_text() == RIGHT
     else:
         assert warned == []
+
+
+def test_a_failing_test_that_the_change_repairs_too_is_no_exception(tmp_path: Path) -> None:
+    (tmp_path / "test_calc.py").write_text("def test_add():\n    assert add(2, 30) == 32\n")
+    cases = {"test_add": ("add(2, 30)", 32), "test_more": ("add(2, 2)", 4), "test_no": ("0", 0)}
+    sandbox = ScriptedSandbox(python_check("calc.py", cases))
+    replies = [ScriptedReply(WRONG, repeat=True)]
+    turn = turn_in(tmp_path, "Fix test_add", replies, sandbox=sandbox, request={"check": ""})
+    _, result = plan(turn)
+    assert (result.outcome, result.summary) == ("solved", "changed calc.py; the check passes")
+
+
+def test_a_task_for_docs_changes_no_code_for_failing_tests(tmp_path: Path) -> None:
+    (tmp_path / "test_calc.py").write_text("def test_add():\n    assert add(2, 30) == 32\n")
+    (tmp_path / "README.md").write_text("It ads.\n")
+    turn = turn_in(
+        tmp_path,
+        "fix the typo in README.md",
+        [ScriptedReply("It adds.\n", repeat=True)],
+        request={"check": ""},
+    )
+    _, result = run_events(Workflow(2).plan(turn))
+    assert (tmp_path / "README.md").read_text() == "It adds.\n"
+    assert (tmp_path / "calc.py").read_text() == WRONG
+    assert result.outcome == "solved"
 
 
 def test_a_task_for_a_test_is_not_verified_without_one(tmp_path: Path) -> None:

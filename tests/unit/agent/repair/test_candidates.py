@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from localagent.agent.checks.runner import CheckResult, TestResult
-from localagent.agent.repair.candidates import Board, Candidate, most_pass
+from localagent.agent.checks.runner import CheckResult, TestResult, most_pass
+from localagent.agent.repair.candidates import Board, Candidate
 from localagent.core.changes import file_change
 
 
