@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
+from pathlib import PurePosixPath
 
 from localagent.agent.limits import LOOP
 from localagent.agent.planners.sources import places
@@ -25,8 +27,10 @@ from localagent.context.conversation import (
     thread_of,
     with_subject,
 )
-from localagent.core.events import Event, MessageAdded, Step
+from localagent.core.events import Event, MessageAdded, Step, Warned
 from localagent.core.messages import Message, Part, PromptRecord
+
+_FILE_NAME = re.compile(r"[\w.-]+\.\w+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +106,8 @@ def _await_index(turn: Turn) -> Iterator[Event]:
     while not index.ready() and time.monotonic() < end:
         turn.ensure_within_limits()
         index.refresh()
+    if not index.ready():
+        yield Warned("the index is not complete, so the answer may lack code; ask again later")
 
 
 def _gather(turn: Turn, named: Sequence[str]) -> _Code:
@@ -113,6 +119,8 @@ def _gather(turn: Turn, named: Sequence[str]) -> _Code:
         digests[path] = digest
 
     before = _exchanges(turn, 0)
+    if not named and _is_about_piped_text(turn):
+        return _Code(Gathered((), "", 0), digests)
     query = with_subject(turn.prompt, before)
     if query != turn.prompt:  # such as "why did you change that?"
         named = named or changed_files(before[-1][1], services.workspace)
@@ -120,6 +128,14 @@ def _gather(turn: Turn, named: Sequence[str]) -> _Code:
     count = services.model.count
     code = gather(query, services.workspace, services.index, count, budget, named, record=record)
     return _Code(code, digests)
+
+
+def _is_about_piped_text(turn: Turn) -> bool:
+    """Whether the prompt has a text from stdin that names no file of the project."""
+    if turn.typed == turn.prompt or turn.request.is_step:
+        return False
+    names = {PurePosixPath(path).name for path in turn.services.files()}
+    return not any(match[0] in names for match in _FILE_NAME.finditer(turn.prompt))
 
 
 def _continue(turn: Turn, thread: Thread, code: _Code, question: str) -> QuestionPrompt:

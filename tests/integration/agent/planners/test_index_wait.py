@@ -12,7 +12,7 @@ from localagent.agent.limits import LOOP
 from localagent.agent.planners import answer_prompt
 from localagent.agent.planners.workflow import Workflow
 from localagent.agent.turn import Turn
-from localagent.core.events import Step
+from localagent.core.events import Step, Warned
 from localagent.index.base import Passage
 from tests.doubles.scripted_turn import PythonIndex, run_events, scripted_turn
 
@@ -55,5 +55,6 @@ def test_a_question_does_not_wait_long_for_the_index(
 ) -> None:
     monkeypatch.setattr(answer_prompt, "LOOP", replace(LOOP, index_seconds=0.0))
     turn = asking(tmp_path)
-    run_events(Workflow().plan(turn))
+    events, _ = run_events(Workflow().plan(turn))
     assert "def add(a, b):" not in prompts(turn)[0]
+    assert ["may lack code" in e.text for e in events if isinstance(e, Warned)] == [True]

@@ -45,6 +45,15 @@ def test_the_next_question_continues_the_last_answer(tmp_path: Path) -> None:
     assert second.count("def add(a, b):") == 1
 
 
+def test_piped_text_comes_without_code_unless_it_names_files(tmp_path: Path) -> None:
+    turn = turn_in(tmp_path)
+    for text, has_code in (("add more", False), ("calc.py:1: in add", True)):
+        typed = "what does this say?"
+        turn.request = type(turn.request)(1, f"{typed}\n{text}", typed=typed)
+        run_events(Workflow().plan(turn))
+        assert ("def add(a, b):" in prompts(turn)[-1]) == has_code
+
+
 def test_changed_code_starts_the_prompt_anew(tmp_path: Path) -> None:
     turn = turn_in(tmp_path)
     log = ConversationLog()
