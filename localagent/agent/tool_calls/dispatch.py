@@ -179,7 +179,12 @@ def commit(turn: Turn, tool: str, changes: Sequence[Change]) -> Generator[Event,
             if decision.by == "user":
                 turn.refused.add((change.path, plain_sha256(decode(change.data).text)))
                 reason = "" if decision.reason == _NO else decision.reason
-                raise ChangeRefused(error.message, error.hint, change.path, reason)
+                message = error.message
+                if len(changes) > 1:
+                    message += (
+                        f"; the changes of {len(changes)} files belong together, so none is made"
+                    )
+                raise ChangeRefused(message, error.hint, change.path, reason)
             raise error
     yield from write(turn, changes)
 
