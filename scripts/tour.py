@@ -55,7 +55,7 @@ def _search(screen: Screen) -> None:
     renderer = Renderer(screen, inside=True)
     renderer.draw(TurnStarted(1, "fix the failing tests"))
     renderer.draw(CheckFinished(_CHECK, 0, False, 1, 12, 7, 0.4, ""))
-    renderer.draw(Step("propose", "writing timesheet/work.py"))
+    renderer.draw(Step("propose", "trying changes of timesheet/work.py"))
     renderer.draw(CandidateProposed(38, 0, "infill", ["timesheet/work.py"]))
     renderer.draw(CheckFinished(_CHECK, 38, False, 1, 15, 4, 0.3, ""))
     status = "trying: 91 candidates, best 15 of 19 pass"

@@ -134,7 +134,7 @@ def _search_all(
 
 
 def _begin(turn: Turn, problem: Problem) -> Generator[Event, None, None]:
-    yield Step("propose", f"writing {problem.path}")
+    yield Step("propose", f"trying changes of {problem.path}")
     yield from turn.drain_rule_warnings(problem.path)
 
 

@@ -23,7 +23,7 @@ def test_the_model_is_shown_the_file_at_fault(start: Callable, tmp_path: Path, b
     run = start(root, [ScriptedReply(answer, repeat=True)], profile=Profile(fim=False))
     events = run.turn(TASK)
     written = [e.detail for e in events if isinstance(e, Step) and e.name == "propose"]
-    assert written[0] == f"writing shop/{broken}_rules.py"
+    assert written[0] == f"trying changes of shop/{broken}_rules.py"
     asked = next(e.prompt for e in events if isinstance(e, ModelRequested))
     assert f"def {broken}_total(price, fee):" in asked
     assert isinstance(events[-1], TurnFinished) and events[-1].outcome == "solved"

@@ -35,7 +35,7 @@ def test_a_trace_leads_to_the_file(start: Callable, tmp_path: Path) -> None:
     run = start(root, replies, profile=Profile(fim=False), check="node check.test.js")
     events = run.turn(TASK)
     written = [e.detail for e in events if isinstance(e, Step) and e.name == "propose"]
-    assert written[0] == "writing shop/rules.js"
+    assert written[0] == "trying changes of shop/rules.js"
     rejected = [e.reason for e in events if isinstance(e, CandidateRejected)]
     assert rejected[0].startswith("line 2: ")
     assert isinstance(events[-1], TurnFinished) and events[-1].outcome == "solved"

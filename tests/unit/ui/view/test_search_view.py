@@ -42,7 +42,7 @@ def judged(number: int, passed: int, of: int = 19) -> Iterator[Event]:
 def start(passed: int = 12) -> list[Event]:
     begin = [TurnStarted(1, "fix it"), Step("baseline", "checking the workspace as it is")]
     check = CheckFinished(CHECK, 0, False, 1, passed, 19 - passed, 0.4, "E")
-    return [*begin, check, Step("propose", "writing work.py")]
+    return [*begin, check, Step("propose", "trying changes of work.py")]
 
 
 def drawn(
@@ -67,7 +67,7 @@ def statuses(text: str) -> list[str]:
 def test_ninety_candidates_are_one_line() -> None:
     failing = [event for n in range(1, 92) for event in judged(n, 12 - n % 3)]
     text, _ = drawn([*start(), *failing, Step("apply", "the end")])
-    after = text.partition("• writing work.py\n")[2]
+    after = text.partition("• trying changes of work.py\n")[2]
     assert after == "• tried 91 candidates, best 12 of 19 pass\n• the end\n"
 
 
@@ -157,12 +157,12 @@ def test_a_record_is_drawn_in_full() -> None:
 
 
 def test_a_file_is_named_once() -> None:
-    again = Step("propose", "writing work.py")
-    assert drawn([*start(), *judged(1, 9), again, *judged(2, 9)])[0].count("writing work.py") == 1
+    again = Step("propose", "trying changes of work.py")
+    assert drawn([*start(), *judged(1, 9), again, *judged(2, 9)])[0].count("trying changes of work.py") == 1
 
 
 def test_the_search_in_several_files_is_one_search() -> None:
-    other = Step("propose", "writing parse.py")
+    other = Step("propose", "trying changes of parse.py")
     events = [*start(), *judged(1, 9), other, *judged(2, 11), Step("apply", "the end")]
     text, _ = drawn(events, live=True)
     assert statuses(text)[-2].startswith("trying: 2 candidates, best 11 of 19 pass, ")
