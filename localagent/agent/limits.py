@@ -76,6 +76,13 @@ class SearchLimits:
     # Lines of a file above which the search edits it function by function: a rewrite takes minutes
     # and loses lines
     whole_file_lines: int = 150
+    # Paragraphs of a text that the search rewrites, the one that shares most words with the task
+    # first, and the tokens that a paragraph may grow by
+    text_passages: int = 3
+    passage_tokens: int = 200
+    # Smallest share of its lines that a text keeps when it is written anew. The default model kept
+    # 65 of 165 lines of a README in which it should correct one word.
+    kept_lines: float = 0.8
     # Lines of a file below which the search rewrites it even if some tests pass: a rewrite takes
     # seconds
     repair_lines: int = 10

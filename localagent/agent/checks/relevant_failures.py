@@ -58,7 +58,7 @@ def mentioned_tests(task: str, tests: Sequence[TestResult]) -> list[TestResult]:
 
 
 def relevant_tests(task: str, tests: Sequence[TestResult]) -> list[TestResult]:
-    """Those of the failing tests that share words with a task.
+    """Those of the failing tests whose names share words with a task, or that fail in its code.
 
     Without any, a task that asks for passing tests is about all of them, another task about none.
     """
@@ -68,8 +68,8 @@ def relevant_tests(task: str, tests: Sequence[TestResult]) -> list[TestResult]:
     found = []
     for test in tests:
         text = test.id.partition("[")[0] if passing else " ".join(_functions(test) | _classes(test))
-        shared = words(f"{text} {test.statement}") & query
-        if shared or any(name in test.message for name in code):
+        failure = f"{test.statement}\n{test.message}"
+        if words(text) & query or any(name in failure for name in code):
             found.append(test)
     return found or (list(tests) if passing else [])
 

@@ -28,6 +28,7 @@ from localagent.agent.checks.runner import (
     FAILED_BEFORE,
     NO_TEST,
     NOT_WORSE,
+    ONLY_TEXT,
     UNDEFINED,
     UNTESTED,
     CheckResult,
@@ -345,6 +346,8 @@ def _finish(
     if confirmed.ok:
         if set(turn.excluded.values()) - {UNRELATED}:
             return Result("unverified", f"{changed}; {CANNOT_RUN}", check, how)
+        if all(is_docs(change.path) for change in changes):
+            return Result("answered", f"{changed}; {ONLY_TEXT}", check, how)
         if asks_for_test(turn.typed) and not any(is_test(change.path) for change in changes):
             return Result("unverified", f"{changed}; {NO_TEST}", check, how)
         # A check that failed before passes because of the change, whatever lines were traced.

@@ -6,7 +6,14 @@ from dataclasses import dataclass, field
 
 from rich.text import Text
 
-from localagent.agent.checks.runner import CANNOT_RUN, FAILED_BEFORE, NO_TEST, SILENT, UNDEFINED
+from localagent.agent.checks.runner import (
+    CANNOT_RUN,
+    FAILED_BEFORE,
+    NO_TEST,
+    ONLY_TEXT,
+    SILENT,
+    UNDEFINED,
+)
 from localagent.core.events import CheckFinished, FileChanged, Outcome, TurnFinished, TurnKind
 from localagent.ui.view.diff import diff_rows, draw_diff
 from localagent.ui.view.format import check_result, count, duration
@@ -42,6 +49,7 @@ _STRATEGIES = {
     "new-function": "writing a new function",
     "body": "writing one function's body",
     "infill": "filling in a few lines",
+    "passage": "rewriting one paragraph",
     "alternatives": "another likely token, or a line from it",
     "mend": "a change derived from a failing test",
     "mutate": "changing one token",
@@ -158,7 +166,8 @@ def _draw_outcome(screen: Surface, event: TurnFinished, report: TurnReport) -> N
         words = f"solved: {event.summary.partition('; ')[2]}"
     if event.outcome == "answered":
         if event.changed:
-            words = f"changed {count(len(event.changed), 'file')}; no check was run"
+            why = f"{ONLY_TEXT}: look at it" if event.check else "no check was run"
+            words = f"changed {count(len(event.changed), 'file')}; {why}"
             style = "strong"
         if not report.answer_drawn and event.summary:
             screen.line(Text(clean(event.summary)))

@@ -28,12 +28,14 @@ from localagent.agent.repair.strategies.function import new_function, rewrite
 from localagent.agent.repair.strategies.infill import infill, infill_complement, quick_infill
 from localagent.agent.repair.strategies.mutation import guided_mutation, mutate
 from localagent.agent.repair.strategies.parameter import missing_parameter
+from localagent.agent.repair.strategies.passage import passage
 from localagent.agent.repair.strategies.whole_file import (
     file_ideas,
     whole_file,
     whole_file_again,
     whole_file_cases,
 )
+from localagent.code.file_kinds import is_docs
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +73,8 @@ def schedule_for(problem: Problem, *, is_step: bool) -> Schedule:
     if is_step:  # a step asks for its own change, not for any repair that makes the check pass
         writes = [rewrite, body] if long else [whole_file, whole_file_again]
         return Schedule([new_function, *writes])
+    if is_docs(problem.path) and problem.text.strip():
+        return Schedule([passage] if long else [passage, whole_file])
     if not problem.language.can("structural_edit"):
         return Schedule([whole_file, whole_file_again], anew=[whole_file_cases])
     if missing_names(problem.start, [problem.path]):  # tests come before the code that they test

@@ -18,7 +18,7 @@ from localagent.agent.model_calls import continuations
 from localagent.agent.repair.candidates import Board, Draft, sample_request
 from localagent.agent.repair.problem import Problem, context_messages, failures
 from localagent.agent.turn import Turn
-from localagent.code.file_kinds import is_test
+from localagent.code.file_kinds import is_docs, is_test
 from localagent.core.messages import Message
 from localagent.edits.python_docstrings import speaks_of_prose, with_prose_of
 from localagent.models.base import Request
@@ -182,12 +182,18 @@ def _file_draft(
     )
 
     def build(reply: str) -> list[str]:
-        text = _code_of(start + reply)
+        text = code_of(start + reply)
         if problem.language.can("structural_edit") and not speaks_of_prose(turn.prompt):
             text = with_prose_of(problem.text, text)  # the docstrings of the old file stay
-        return [text]
+        return [] if is_docs(problem.path) and _loses_lines(problem.text, text) else [text]
 
     return Draft(strategy, request, build)
+
+
+def _loses_lines(old: str, new: str) -> bool:
+    """Whether a text has become much shorter; a small model leaves out what it should keep."""
+    before, after = (sum(map(bool, map(str.strip, t.splitlines()))) for t in (old, new))
+    return after < SEARCH.kept_lines * before
 
 
 def _test_starts(turn: Turn, problem: Problem) -> list[str]:
@@ -197,7 +203,7 @@ def _test_starts(turn: Turn, problem: Problem) -> list[str]:
     return [s for s in starts if s not in problem.text and "." not in s][: SEARCH.file_stops]
 
 
-def _code_of(reply: str) -> str:
+def code_of(reply: str) -> str:
     """The code in a reply that begins inside a code fence."""
     text = reply.split("\n```", 1)[0].strip("\n")
     return text.removesuffix("```").rstrip("\n") + "\n"

@@ -33,7 +33,7 @@ def test_the_tests_that_a_task_names(task: str, named: list[str]) -> None:
 
 
 TESTS = [
-    TestResult("tests/test_converters.py::TestPipe::test_wrapped_annotation", "failed", "assert"),
+    TestResult("tests/test_converters.py::TestPipe::test_wrapped", "failed", "assert bool"),
     TestResult("tests/test_validators.py::TestIn::test_fail", "failed", "assert 'a' in 'b'"),
     TestResult("tests/test_new.py::test_joined", "failed", "cannot import name 'join_names'"),
 ]

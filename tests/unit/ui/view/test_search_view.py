@@ -158,7 +158,10 @@ def test_a_record_is_drawn_in_full() -> None:
 
 def test_a_file_is_named_once() -> None:
     again = Step("propose", "trying changes of work.py")
-    assert drawn([*start(), *judged(1, 9), again, *judged(2, 9)])[0].count("trying changes of work.py") == 1
+    assert (
+        drawn([*start(), *judged(1, 9), again, *judged(2, 9)])[0].count("trying changes of work.py")
+        == 1
+    )
 
 
 def test_the_search_in_several_files_is_one_search() -> None:

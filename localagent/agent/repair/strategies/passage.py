@@ -1,0 +1,57 @@
+"""Rewrite one paragraph of a text: the one that shares the most words with the task.
+
+A small model that has to write a whole README again leaves out most of it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+
+from localagent.agent.limits import SEARCH
+from localagent.agent.repair.candidates import Board, Draft
+from localagent.agent.repair.problem import Problem
+from localagent.agent.repair.strategies.whole_file import code_of
+from localagent.agent.turn import Turn
+from localagent.agent.word_overlap import rarity, share, words
+from localagent.context.excerpt import code_block
+from localagent.core.messages import Message
+from localagent.models.base import Request
+
+_PARAGRAPH = re.compile(r"(?:^[^\n]*\S[^\n]*(?:\n|\Z))+", re.MULTILINE)
+_FENCE = "```"
+
+
+def passage(turn: Turn, problem: Problem, _board: Board) -> Iterator[Sequence[Draft]]:
+    """Ask for the paragraphs that share the most words with the task, greedily, one at a time."""
+    query = words(turn.prompt) - words(problem.path)
+    found = [match for match in _PARAGRAPH.finditer(problem.text) if _FENCE not in match[0]]
+    known = [words(match[0]) for match in found]
+    weight = rarity(known)
+    ranked = sorted(zip(found, known, strict=True), key=lambda e: -share(e[1], query, weight))
+    for match, have in ranked[: SEARCH.text_passages]:
+        if have & query:
+            yield [Draft("passage", _request(turn, problem, match[0]), _replacing(problem, match))]
+
+
+def _request(turn: Turn, problem: Problem, paragraph: str) -> Request:
+    prompts, count = turn.services.prompts, turn.services.model.count
+    code = code_block(problem.path, paragraph, " (a part)")
+    turn.ledger.record_text("code", code)
+    user = prompts.render("workflow/passage", task=turn.prompt.strip(), part=code)
+    rules = turn.services.with_rules(prompts.text("workflow/system"))
+    return Request(
+        (Message("system", rules), Message("user", user)),
+        max_tokens=2 * count(paragraph) + SEARCH.passage_tokens,
+        stop=(f"\n{_FENCE}",),
+        reply_start=problem.fence,
+    )
+
+
+def _replacing(problem: Problem, match: re.Match[str]) -> Callable[[str], list[str]]:
+    def build(reply: str) -> list[str]:
+        text = code_of(reply)
+        start, end = match.span()
+        return [problem.text[:start] + text + problem.text[end:]] if text.strip() else []
+
+    return build
