@@ -20,6 +20,7 @@ from localagent.agent.repair.problem import Problem, neighbor_paths, open_file
 from localagent.agent.repair.strategies.body import body
 from localagent.agent.repair.strategies.function import new_function, rewrite
 from localagent.agent.repair.strategies.infill import infill
+from localagent.agent.repair.strategies.passage import passage
 from localagent.agent.repair.strategies.whole_file import (
     file_ideas,
     whole_file,
@@ -128,6 +129,14 @@ def test_rules(turn: Turn, problem: Problem) -> None:
     compare("rules-react", system_prompt(ruled.services))
     (draft,) = next(whole_file(ruled, replace(problem, path="pkg/x.py"), Board(FAILING)))
     compare("rules-whole", transcript_form(draft.request))
+
+
+def test_passage_request(turn: Turn) -> None:
+    turn.services.workspace.path("README.md").write_text("# Calc\n\nIt ads numbers.\n")
+    problem = Problem("README.md", open_file(turn, "README.md"), None, "", ())
+    turn = replace(turn, request=replace(turn.request, prompt="It should say adds numbers"))
+    (draft,) = next(passage(turn, problem, Board(None)))
+    compare("passage", transcript_form(draft.request))
 
 
 def test_whole_file_requests(turn: Turn, problem: Problem) -> None:
