@@ -147,8 +147,7 @@ def program(
     if shared:
         blocks |= _blocks_where_shared()
         if asks_forks:
-            blocks |= {name: [_ASK_BROKER] for name in _FORKS}
-            blocks["clone"] = _clone(_ASK_BROKER)
+            blocks |= _blocks_of_forks()
         if landlock < _VERSION_WITH_TRUNCATE:
             blocks |= _blocks_of_truncation()
         if landlock < _VERSION_WITH_SIGNALS:
@@ -157,11 +156,12 @@ def program(
     return _program(blocks)
 
 
-def offline_program() -> bytes | None:
+def offline_program(*, asks_forks: bool = False) -> bytes | None:
     """Return the filter of the sandbox "seccomp"; None if no filter supports this machine.
 
-    It works without namespaces, Landlock and a broker. It refuses every socket except unix streams,
-    every connection by name, and calls that control other processes.
+    It works without namespaces and Landlock. It refuses every socket except unix streams, every
+    connection by name, and calls that control other processes. With `asks_forks`, it leaves calls
+    that make processes to a broker.
     """
     blocks = _blocks_of_every_kind() | {name: [_refuse(errno.EPERM)] for name in _SHARED}
     blocks |= _blocks_about_a_process()
@@ -169,6 +169,8 @@ def offline_program() -> bytes | None:
     blocks["socket"] = [*families, *_local_streams()]
     blocks["connect"] = [_refuse(errno.EACCES)]
     blocks["fcntl"] = [*_argument(1), *_refuse_each(_SET_OWNER, errno.EPERM), _OK]
+    if asks_forks:
+        blocks |= _blocks_of_forks()
     return _program(blocks)
 
 
@@ -318,6 +320,11 @@ def _local_streams() -> list[Instruction]:
     connect(2)."""
     kinds = [*_argument(1), (_AND, 0, 0, _TYPE_MASK), *_pass_any((_STREAM, _SEQPACKET))]
     return [*kinds, _refuse(errno.EACCES)]
+
+
+def _blocks_of_forks() -> dict[str, list[Instruction]]:
+    """Blocks that leave calls that make processes to a broker."""
+    return {**{name: [_ASK_BROKER] for name in _FORKS}, "clone": _clone(_ASK_BROKER)}
 
 
 def _clone(otherwise: Instruction) -> list[Instruction]:

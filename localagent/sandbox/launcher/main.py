@@ -39,7 +39,7 @@ import os
 import sys
 
 from localagent.linux import procfs, seccomp
-from localagent.sandbox.launcher import bubblewrap, landlock, namespaces
+from localagent.sandbox.launcher import bubblewrap, landlock, namespaces, offline
 from localagent.sandbox.launcher.supervisor import say, serve_plain
 
 TYPE_CHECKING = False
@@ -75,6 +75,8 @@ def _serve(job: Job, status: int) -> None:
         bubblewrap.serve(job, status, _FILTER or b"")
     elif kind == "landlock":
         landlock.serve(job, status)
+    elif kind == "seccomp":
+        offline.serve(job, status)
     else:
         serve_plain(job, status)
 

@@ -19,7 +19,7 @@ import sys
 import time
 from collections.abc import Callable
 
-from localagent.linux import procfs, seccomp, syscalls
+from localagent.linux import procfs, syscalls
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # typing takes longer to import than the rest of the launcher
@@ -45,15 +45,12 @@ _END_SECONDS = 10.0  # for processes that the kernel ends
 
 
 def serve_plain(job: Job, status: int) -> None:
-    """Run a command without confinement; for the kind "seccomp", without a network."""
-    offline = seccomp.offline_program() if job["kind"] == "seccomp" else None
-    if job["kind"] == "seccomp" and offline is None:
-        raise OSError(f"no filter on system calls exists for {os.uname().machine}")
+    """Run a command without confinement."""
     if sys.platform == "linux":
         syscalls.adopt_orphans()
     child = os.fork()
     if child == 0:
-        become(job, status, None if offline is None else lambda: _refuse_network(offline))
+        become(job, status, None)
     counter = procfs.NoRouteCounter("/proc/self/net") if job["isolated_network"] else None
     result = await_end(child, status, LimitWatch(child, job, job["processes"]), reap=True)
     end_descendants(child)
@@ -61,11 +58,6 @@ def serve_plain(job: Job, status: int) -> None:
         say(status, f"N {counter.count()}")
     if result is not None:
         say(status, f"X {result}")
-
-
-def _refuse_network(code: bytes) -> None:
-    syscalls.keep_capabilities(syscalls.FILE_CAPABILITIES if os.geteuid() == 0 else ())
-    seccomp.install(code)
 
 
 def say(status: int, line: str) -> None:
@@ -188,6 +180,7 @@ def end_descendants(leader: int, *, scoped: bool = False) -> None:
             except OSError:
                 pass
         stopped |= new
+    deadline = time.monotonic() + _END_SECONDS  # its own: no stopped process may stay behind
     while time.monotonic() < deadline:
         try:
             os.killpg(leader, signal.SIGKILL)

@@ -213,6 +213,8 @@ def test_the_broker_counts_processes_where_the_kernel_does_not(name: str) -> Non
         pytest.skip("this processor has no such call")
     assert call(seccomp.program(shared=True), name, 17) == ALLOW
     assert call(seccomp.program(shared=True, asks_forks=True), name, 17) == NOTIFY
+    assert call(seccomp.offline_program(), name, 17) == ALLOW
+    assert call(seccomp.offline_program(asks_forks=True), name, 17) == NOTIFY
 
 
 def test_other_architectures_have_no_calls() -> None:
