@@ -39,7 +39,7 @@ import os
 import sys
 
 from localagent.linux import procfs, seccomp
-from localagent.sandbox.launcher import bubblewrap, landlock, namespaces, offline
+from localagent.sandbox.launcher import bubblewrap, landlock, namespaces
 from localagent.sandbox.launcher.supervisor import say, serve_plain
 
 TYPE_CHECKING = False
@@ -76,6 +76,8 @@ def _serve(job: Job, status: int) -> None:
     elif kind == "landlock":
         landlock.serve(job, status)
     elif kind == "seccomp":
+        from localagent.sandbox.launcher import offline  # sockets are slow to import
+
         offline.serve(job, status)
     else:
         serve_plain(job, status)

@@ -11,9 +11,8 @@ storm of root's processes outruns it.
 from __future__ import annotations
 
 import os
-import struct
-from _socket import SCM_RIGHTS, SOL_SOCKET, socketpair  # `socket` is slow to import
 
+from localagent.egress.descriptors import DescriptorPair
 from localagent.linux import procfs, seccomp, syscalls
 from localagent.sandbox.launcher.supervisor import (
     LimitWatch,
@@ -29,7 +28,6 @@ if TYPE_CHECKING:
     from localagent.sandbox.launcher.supervisor import Job
 
 _FIRST_KERNEL_THAT_CONTINUES = (5, 5)
-_DESCRIPTOR = struct.Struct("i")
 
 
 def serve(job: Job, status: int) -> None:
@@ -53,7 +51,7 @@ def serve(job: Job, status: int) -> None:
 
 
 class _Confinement:
-    """The filter of one command, and the sockets that pass its broker's descriptor."""
+    """The filter of one command, and the sockets by which the launcher gets its descriptor."""
 
     def __init__(self, job: Job) -> None:
         self._job = job
@@ -65,7 +63,7 @@ class _Confinement:
         if self._filter is None:
             raise OSError(f"no filter on system calls exists for {os.uname().machine}")
         # The egress lock can forbid pidfd_getfd(2), so the descriptor goes through a socket.
-        self._here, self._there = socketpair()
+        self._pair = DescriptorPair()
 
     def enter(self) -> None:
         """Give up rights, in the child; leave new processes of root to the broker."""
@@ -77,20 +75,15 @@ class _Confinement:
             except OSError:
                 pass  # a container's runtime has such a broker, and the kernel allows only one
             else:
-                descriptor = _DESCRIPTOR.pack(listener)
-                self._there.sendmsg([b"1"], [(SOL_SOCKET, SCM_RIGHTS, descriptor)])
+                self._pair.send(listener)
                 return
         seccomp.install(self._filter)
 
     def broker(self) -> Broker | None:
         """Return the broker, in the launcher; None if the command has none."""
-        self._there.close()
-        # Without a broker, the child closes its socket when it becomes the command.
-        _, messages, _, _ = self._here.recvmsg(1, 64)
-        self._here.close()
-        if not messages:
+        listener = self._pair.receive()
+        if listener is None:
             return None
-        (listener,) = _DESCRIPTOR.unpack(messages[0][2][: _DESCRIPTOR.size])
         count = lambda: procfs.count_tasks(os.getpid())  # noqa: E731
         return Broker(listener, [], [], self._job["processes"], count)
 
