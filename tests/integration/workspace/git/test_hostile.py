@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -77,6 +78,11 @@ def hostile(tmp_path: Path, marker: Path) -> Path:
         ("protocol.ext.allow", "always"),
     ):
         git(folder, "config", key, value)
+    # Hooks of the settings (git 2.54), by names that a reader of settings could misread.
+    for number, event in enumerate(HOOKS):
+        name = ('evil "1"', "e.v.i.l", "e=vil", "Evil é")[number % 4]
+        git(folder, "config", f"hook.{name}{number}.command", str(program))
+        git(folder, "config", "--add", f"hook.{name}{number}.event", event)
     marker.unlink(missing_ok=True)
     return folder
 
@@ -129,6 +135,46 @@ def test_localagent_starts_none(
     with pytest.raises(UsageError, match="a hook exists already"):
         commit_message.install(hostile)
     assert not marker.exists(), marker.read_text()
+
+
+@pytest.mark.parametrize("included", [False, True])
+def test_hooks_of_the_settings_are_switched_off_by_name(
+    hostile: Path, marker: Path, monkeypatch: pytest.MonkeyPatch, *, included: bool
+) -> None:
+    """Without Landlock, only the settings that localagent adds keep git from these hooks."""
+    monkeypatch.setattr(confine, "can_confine", lambda _git: False)
+    shutil.rmtree(hostile / ".git/hooks")
+    plain = ("-c", "core.fsmonitor=false")
+    if included:
+        config = hostile / ".git/config"
+        config.rename(hostile / ".git/more")
+        config.write_text("[include]\npath = more\n")
+    head = git(hostile, *plain, "rev-parse", "HEAD").strip()
+    variables = run._without_programs(hostile)
+    environment = {**os.environ, **variables}
+    listing = subprocess.run(
+        ["git", "config", "--list", "-z"], cwd=hostile, env=environment, capture_output=True
+    )
+    rows = [row.partition("\n") for row in os.fsdecode(listing.stdout).split("\0")]
+    values = {key: value for key, _, value in rows}  # the last value of a key counts
+    names = {key.rpartition(".")[0] for key in values if key.startswith("hook.")}
+    assert len(names) == len(HOOKS)
+    for name in names:
+        assert values[f"{name}.enabled"] == values[f"{name}.command"] == "false"
+        assert values[f"{name}.event"] == ""
+    entry = f"0 {'0' * 40}\tcalc.py\n".encode()
+    for words, text in (
+        (("update-ref", "refs/heads/more", head), b""),
+        (("update-index", "--index-info"), entry),
+    ):
+        done = run.ask_git(hostile, *words, text=text, writable=[hostile / ".git"])
+        assert done is not None and done.returncode == 0, done
+    assert not marker.exists(), marker.read_text()
+    # The control: a git that knows such hooks starts them.
+    subprocess.run(["git", *plain, "update-ref", "-d", "refs/heads/more"], cwd=hostile)
+    hooks = ["git", "hook", "list", "reference-transaction"]
+    knows = subprocess.run(hooks, cwd=hostile, capture_output=True).returncode == 0
+    assert marker.exists() == knows
 
 
 @pytest.mark.parametrize("landlock", [False, True])
