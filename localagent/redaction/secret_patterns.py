@@ -79,7 +79,8 @@ _QUOTED = re.compile(
 )
 _BARE = re.compile(r"(?P<more>[A-Z0-9_]{0,20})=(?P<s>[^\s\"'`;&|]{8,300})[ \t]*(?=\n|\Z)")
 _NAME_BEFORE = re.compile(r"[A-Za-z0-9_.-]{0,40}\Z")
-_LINE_BEFORE = re.compile(r"(?:\d{1,6}\|)?[ \t]{0,8}(?:export |set )?\Z")
+# Before the name come the number of a line in a tool's output, and the signs of a line of a diff.
+_LINE_BEFORE = re.compile(r"(?:\d{1,6}\|)?[+-]{0,2}[ \t]{0,8}(?:export |set )?\Z")
 # A name with one of these endings holds a fact about a secret, but not the secret itself.
 _ABOUT = re.compile(
     r"(?:hash|sha\d*|digest|name|id|url|uri|path|file|dir|type|kind|len|length|size|count|regex|"
