@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache, cached_property, partial
@@ -223,6 +224,6 @@ def _folder_rules(project: Project, path: str) -> RuleText | None:
         return RuleText(file.path, file.text, sha256=file.sha256)
     notice = (
         f"{file.path} is not used: you have not agreed to its present text "
-        f"(localagent trust add {file.path})"
+        f"(localagent trust add {shlex.quote(file.path)})"
     )
     return RuleText(file.path, "", notice="" if state == "refused" else notice)

@@ -220,7 +220,7 @@ def prompt_commands(project: Project) -> PromptCommands:
 def _waiting(file: ProjectFile) -> UsageError:
     return UsageError(
         f"{file.path} of this project is not used: you have not agreed to its present text",
-        f"localagent trust add {file.path}",
+        f"localagent trust add {shlex.quote(file.path)}",
     )
 
 

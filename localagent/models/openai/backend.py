@@ -5,6 +5,7 @@ ADR 19 (docs/adr/0019-openai-servers.md) gives the reasons.
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
@@ -190,7 +191,8 @@ def read_key(file: Path) -> str:
     except OSError as error:
         raise ConfigError(f"cannot read the key in {file}: {error.strerror}", hint) from None
     if mode & 0o077:
-        raise ConfigError(f"other users can read the key in {file}", f"run: chmod 600 {file}")
+        command = f"chmod 600 {shlex.quote(str(file))}"
+        raise ConfigError(f"other users can read the key in {file}", f"run: {command}")
     key = data.decode("ascii", "replace").strip()
     if not key.isprintable() or not key.isascii() or " " in key or len(data) > _MAX_KEY or not key:
         raise ConfigError(f"{file} does not hold one key of printable letters", hint)

@@ -6,6 +6,7 @@ escaped.
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -135,7 +136,8 @@ def _item(event: Event) -> TurnItem | None:
             head = f"candidates {first} to {last} ({strategy})"
             return TurnItem("note", f"{head}: small changes of {', '.join(paths)}")
         case BestCandidate():
-            return TurnItem("note", f"best change: {best_words(event)}; git apply {event.patch}")
+            apply = f"git apply {shlex.quote(event.patch)}"
+            return TurnItem("note", f"best change: {best_words(event)}; {apply}")
         case CheckFinished():
             of = f" of candidate {event.candidate}" if event.candidate else ""
             head = f"check{of}: {event.command}: {check_result(event)}"

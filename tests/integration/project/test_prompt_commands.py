@@ -162,6 +162,10 @@ def test_a_projects_need_consent_and_do_not_hide_the_users(workspace_dir: Path) 
     with pytest.raises(UsageError, match="you have not agreed") as caught:
         found.get("fix")
     assert caught.value.hint == "localagent trust add .localagent/commands/fix.md"
+    put(folder, **{"a; touch b": "Fix $1"})
+    with pytest.raises(UsageError) as caught:
+        known(workspace_dir).get("a; touch b")
+    assert caught.value.hint == "localagent trust add '.localagent/commands/a; touch b.md'"
     workspace = Workspace.open(workspace_dir)
     for name in ("mine", "fix"):
         path = f".localagent/commands/{name}.md"
