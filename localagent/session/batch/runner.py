@@ -113,7 +113,10 @@ def run_task(
     Waits for a process of an earlier batch that still works on the task. Raises Interrupted if the
     user stopped the process, and OSError or WorkspaceError if the folder cannot be used.
     """
-    place = private(folder.of(task))
+    place = folder.of(task)
+    if place.is_symlink():  # the folder may come with a repository, and the link lead anywhere
+        raise UsageError(f"{place} is a link", "remove it, or name another folder with --output")
+    private(place)
     with locked(place / "lock") as lock:
         result = folder.result(task)
         if result is None:

@@ -128,6 +128,18 @@ def test_a_folder_of_other_tasks_is_refused(folder: BatchFolder) -> None:
         folder.results([other])
 
 
+def test_a_task_whose_folder_is_a_link_is_refused(folder: BatchFolder, tmp_path: Path) -> None:
+    """A repository could bring the link, and a batch removes `work` and `git` in the folder."""
+    outside = tmp_path / "outside"
+    (outside / "work").mkdir(parents=True)
+    (outside / "work/mine").write_text("kept")
+    folder.path.mkdir()
+    (folder.path / "t").symlink_to(outside)
+    with pytest.raises(UsageError, match="is a link"):
+        run_task(task_in(folder), folder, BatchOptions(), Child(0))
+    assert [str(p.relative_to(outside)) for p in outside.rglob("*")] == ["work", "work/mine"]
+
+
 def test_a_stream_that_was_cut_off_is_read(tmp_path: Path) -> None:
     file = tmp_path / "events.ndjson"
     file.write_text('{"type": "warned", "text": "a"}\n[]\n{"type": "warned", "text": "b"}\n{"ty')
