@@ -24,6 +24,13 @@ from localagent.sandbox.base import Command
 PROGRAM = Path(__file__).resolve().parent / "program" / "localagent_migration.py"
 MARK = "LOCALAGENT-MIGRATION "
 CONFIG = "alembic.ini"
+# The keys of the answer to each job.
+_KEYS = {
+    "facts": {"head", "rows", "distinct", "nullable", "keys", "tied", "samples", "drift"},
+    "pairs": {"pairs"},
+    "operations": {"up_first", "up_last", "down_first", "down_last"},
+    "check": {"fault"},
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,14 +46,7 @@ class AlembicTool:
         variables = {"LOCALAGENT_MIGRATION": json.dumps({"config": name, **given})}
         line = f"python {shlex.quote(str(PROGRAM))} {job}"
         output, _ = self._run(line, folder, changes, variables)
-        answer = next((each for each in reversed(output.splitlines()) if each.startswith(MARK)), "")
-        if not answer:
-            tail = (output.strip().splitlines() or ["no output"])[-1]
-            raise ToolError(f"alembic could not run: {tail[:200]}")
-        data: dict[str, Any] = json.loads(answer[len(MARK) :])
-        if "error" in data:
-            raise ToolError(str(data["error"]))
-        return data
+        return read_answer(output, job)
 
     def revision(self, message: str) -> Generator[Event, None, Change]:
         """The new revision that `alembic revision` makes. Raises ToolError."""
@@ -73,3 +73,23 @@ class AlembicTool:
             done = snapshot.run(command, cancelled=turn.stop.is_set)
             turn.ensure_within_limits()
             return done.output, snapshot.changes()
+
+
+def read_answer(output: str, job: str) -> dict[str, Any]:
+    """The program's answer to `job` in its output. Raises ToolError.
+
+    The project's own code runs in the same process, and may print a line that looks like an answer.
+    """
+    answer = next((each for each in reversed(output.splitlines()) if each.startswith(MARK)), "")
+    if not answer:
+        tail = (output.strip().splitlines() or ["no output"])[-1]
+        raise ToolError(f"alembic could not run: {tail[:200]}")
+    try:
+        data: Any = json.loads(answer[len(MARK) :])
+    except (ValueError, RecursionError):
+        data = None
+    if isinstance(data, dict) and "error" in data:
+        raise ToolError(str(data["error"])[:200])
+    if not isinstance(data, dict) or not _KEYS[job] <= data.keys():
+        raise ToolError("alembic could not run: the project's code printed another answer")
+    return data

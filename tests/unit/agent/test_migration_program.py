@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from localagent.agent.migration.alembic_tool import MARK, PROGRAM
+from localagent.agent.migration.alembic_tool import MARK, PROGRAM, read_answer
+from localagent.core.errors import ToolError
 
 PARTS = {"parts": ["a", "b"], "split": "split", "join": "join", "probes": ["x y", "z"]}
 
@@ -102,3 +103,20 @@ def test_differences_of_databases(
     new = made(tmp_path / "new.db", *statements)
     found = program.differences(old, new, "t", schema=schema)
     assert found.startswith(difference) and bool(found) == bool(difference), found
+
+
+@pytest.mark.parametrize(
+    "answer",
+    ["[" * 100_000, "{", "1" * 5000, "[]", "{}", '{"pairs": []}', '{"fault": ""} {}', "nothing"],
+)
+def test_an_answer_that_the_projects_code_printed_is_an_error(answer: str) -> None:
+    with pytest.raises(ToolError, match="the project's code printed another answer"):
+        read_answer(f"a line\n{MARK}{answer}\n", "facts")
+
+
+def test_the_last_answer_counts() -> None:
+    assert read_answer(f'{MARK}[]\n{MARK}{{"fault": ""}}\nend', "check") == {"fault": ""}
+    with pytest.raises(ToolError, match=r"^no table$"):
+        read_answer(f'{MARK}{{"error": "no table"}}', "facts")
+    with pytest.raises(ToolError, match="alembic could not run: no such file"):
+        read_answer("no such file", "facts")
