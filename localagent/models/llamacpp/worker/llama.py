@@ -14,7 +14,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from localagent.models.base import Request
 from localagent.models.chat_templates.jinja import TemplateFailed
@@ -46,6 +46,9 @@ _OUTCOMES: dict[int, Outcome] = {0: "done", 1: "full", 2: "stopped"}
 class LlamaLibrary:
     """The native library."""
 
+    # The library stores the bare pointer only, and calls it for as long as the process lives.
+    _log: ClassVar[Any] = None
+
     def __init__(self) -> None:
         # libgomp's threads spin while they wait for each other. On a busy machine they take the
         # core of the thread that they wait for. Measured on two cores with three other jobs: three
@@ -59,8 +62,7 @@ class LlamaLibrary:
         self.c: Any = llama_cpp
         self.version = f"llama-cpp-python {llama_cpp.__version__}"
         self._errors: list[str] = []
-        # The library stores the bare pointer only, so this object holds the callback.
-        self._log = llama_cpp.llama_log_callback(self._on_log)
+        LlamaLibrary._log = llama_cpp.llama_log_callback(self._on_log)
         llama_cpp.llama_log_set(self._log, ctypes.c_void_p(0))
         self._folder = Path(llama_cpp.__file__).parent / "lib"
         # A library that is built as plug-ins searches them in the current folder too.
