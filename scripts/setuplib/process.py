@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import re
 import shlex
 import signal
 import subprocess
@@ -17,6 +18,10 @@ from setuplib.console import SetupError
 
 _SECONDS_TO_END = 5.0
 _NO_ANSWER = ("Retrying (", "Max retries", "ConnectionError", "Could not fetch URL")
+_NOT_FOUND = re.compile(
+    r'Could not find a package configuration file provided by\s+"([^"]+)"'
+    r"|Could NOT find (\S+) \(missing"
+)
 OnLine = Callable[[str], None]
 
 
@@ -141,6 +146,8 @@ def explain(failed: str, lines: list[str], hint: str, log: Path) -> SetupError:
             "check the network and pip's settings (pip config list; PIP_INDEX_URL, HTTPS_PROXY), "
             "and run it again: it continues from here"
         )
+    elif missing := _NOT_FOUND.search(text):
+        reason = f"CMake does not find {missing[1] or missing[2]}"
     elif "No matching distribution" in text:
         reason = "the package index has no file for it: " + reason.removeprefix("ERROR: ")
         hint = "this Python or platform may be too new or too rare; LOCALAGENT_PYTHON names another"

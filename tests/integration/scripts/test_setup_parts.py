@@ -199,6 +199,21 @@ def test_too_little_space_names_the_place_the_sum_and_the_parts(tmp_path: Path) 
         ),
         (["c++: fatal error: Killed signal terminated program cc1plus"], "out of memory", "memory"),
         (["x.c:3: error: expected ';'", "ninja: build stopped"], "expected ';'", "H"),
+        (
+            [
+                "  CMake Error at ggml/src/ggml-vulkan/CMakeLists.txt:14 (find_package):",
+                '    Could not find a package configuration file provided by "SPIRV-Headers"',
+                "    with any of the following names:",
+                "ERROR: Failed to build one or more wheels",
+            ],
+            "CMake does not find SPIRV-Headers",
+            "H",
+        ),
+        (
+            ["  Could NOT find Vulkan (missing: Vulkan_LIBRARY)", "ERROR: Failed to build"],
+            "CMake does not find Vulkan",
+            "H",
+        ),
         ([], "it printed nothing", "H"),
     ],
 )
