@@ -9,11 +9,9 @@ from typing import Any
 
 import pytest
 from random_model import ARCHITECTURES, random_model
-from toy_runs import Run, run_of
+from random_sessions import SAME, Model
 
 from localagent.models import gguf, split_files
-from localagent.models.llamacpp import protocol
-from localagent.models.llamacpp.worker.generate import Generator
 from localagent.models.llamacpp.worker.kv_files import KvFiles
 
 llama = pytest.importorskip("localagent.models.llamacpp.worker.llama")
@@ -26,8 +24,6 @@ every_architecture = pytest.mark.parametrize(
 )
 
 SYSTEM = ("system", "You are a coder who answers in one word. " * 12)
-SAME = 0.02
-LETTERS = "root ::= [a-z]{4}"
 
 
 @pytest.fixture(scope="module")
@@ -35,35 +31,6 @@ def library() -> Iterator[Any]:
     folder = Path.cwd()
     yield llama.LlamaLibrary()
     os.chdir(folder)
-
-
-class Model:
-    """A model with a generator, and fresh ones of the same file to compare with."""
-
-    def __init__(self, library: Any, path: Path, files: KvFiles | None = None, **load: Any) -> None:
-        self.library, self.path, self.load = library, path, load
-        request = protocol.Load(
-            path=os.fsencode(path), window=2048, batch=64, parallel=4, threads=1, **load
-        )
-        self.llm = library.load(request, lambda done: None, lambda: False)
-        self.generator = Generator(self.llm, files)
-
-    def ask(self, *chats: Any, reply_start: str = "", **values: Any) -> Run:
-        values = {"max_tokens": 4, "grammar": LETTERS, "continues": True, **values}
-        requests = [run_of(chat, reply_start=reply_start, **values) for chat in chats]
-        return Run(self.generator, protocol.Generate(id=1, requests=tuple(requests)))
-
-    def distance(self, chat: Any, reply: str) -> float:
-        """How much a fresh context differs on the last letter of the latest reply, 0 to 2.
-
-        Another prompt gives 0.1 to 1.2, the order of additions up to 0.005.
-        """
-        ours = dict(self.llm.likeliest(0, 300))
-        fresh = Model(self.library, self.path, **self.load)
-        fresh.ask(chat, reply_start=reply[:-1], max_tokens=1, grammar="root ::= [a-z]")
-        theirs = dict(fresh.llm.likeliest(0, 300))
-        fresh.llm.close()
-        return sum(abs(ours.get(t, 0) - theirs.get(t, 0)) for t in {*ours, *theirs})
 
 
 @pytest.fixture
