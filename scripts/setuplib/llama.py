@@ -208,8 +208,9 @@ def _environment(plan: Recipe, folder: Path) -> dict[str, str]:
 
     It ignores the user's CMAKE_ARGS and CFLAGS, because the recipe's key must describe the build.
     """
-    # A copy keeps its path when another checkout continues the compile.
-    include = Path(shutil.copy(places.LOCKS / "nocommon.cmake", folder))
+    # Copies keep their path when another checkout continues the compile.
+    shutil.copy(places.LOCKS / "layer_settings.h", folder)
+    include = Path(shutil.copy(places.LOCKS / "llama.cmake", folder))
     # The names of source files get into the library, and must not depend on the folder.
     prefix = [f"-ffile-prefix-map={folder}=."] if plan.portable else []
     flags = shlex.join([*plan.flags, *prefix])

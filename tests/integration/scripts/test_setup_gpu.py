@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -57,6 +59,52 @@ def test_a_missing_compiler_is_named_before_anything_is_done(tmp_path: Path) -> 
         assert f"error: {said}; --gpu {kind} needs it to compile" in ran.stdout + ran.stderr
         assert "Traceback" not in ran.stderr
     assert gpu.chosen() == "none"
+
+
+HEADERS = "#pragma once\ntypedef enum VkStructureType { VK_FIRST = 0 } VkStructureType;\n"
+SOURCE = """#include <vector>
+#include <vulkan/vulkan_core.h>
+int main() {
+    unsigned on = 1;
+    std::vector<vk::LayerSettingEXT> all = {
+        {"layer", "name", vk::LayerSettingTypeEXT::eBool32, 1, &on},
+    };
+    vk::LayerSettingsCreateInfoEXT info(all);
+    return &info == nullptr;
+}
+"""
+TYPES = """#define VK_EXT_layer_settings 1
+#include <vector>
+namespace vk {
+enum class LayerSettingTypeEXT { eBool32 };
+struct LayerSettingEXT { const char *a, *b; LayerSettingTypeEXT c; unsigned d; void *e; };
+struct LayerSettingsCreateInfoEXT { LayerSettingsCreateInfoEXT(std::vector<LayerSettingEXT> &) {} };
+}
+"""
+
+
+@pytest.mark.skipif(not shutil.which("c++"), reason="needs a C++ compiler")
+@pytest.mark.parametrize("headers", [HEADERS, HEADERS + TYPES], ids=["of Debian 12", "newer"])
+def test_vulkan_compiles_with_old_and_new_headers(tmp_path: Path, headers: str) -> None:
+    project, vulkan = tmp_path / "project", tmp_path / "project/ggml/src/ggml-vulkan"
+    (vulkan / "vulkan").mkdir(parents=True)
+    (vulkan / "vulkan/vulkan_core.h").write_text(headers)
+    (vulkan / "ggml-vulkan.cpp").write_text(SOURCE)
+    (vulkan / "CMakeLists.txt").write_text(
+        "add_executable(ggml-vulkan ggml-vulkan.cpp)\n"
+        "target_include_directories(ggml-vulkan PRIVATE ${CMAKE_CURRENT_SOURCE_DIR})\n"
+    )
+    (project / "CMakeLists.txt").write_text(
+        "cmake_minimum_required(VERSION 3.19)\nproject(llama.cpp CXX)\n"
+        "add_subdirectory(ggml/src/ggml-vulkan)\n"
+    )
+    include = places.LOCKS / "llama.cmake"
+    cmake = shutil.which("cmake", path=os.pathsep.join([str(places.BIN), os.environ["PATH"]]))
+    assert cmake, "the setup installs cmake"
+    flags = ["-DGGML_VULKAN=ON", f"-DCMAKE_PROJECT_llama.cpp_INCLUDE={include}"]
+    build = tmp_path / "build"
+    subprocess.run([cmake, "-S", project, "-B", build, *flags], check=True)
+    subprocess.run([cmake, "--build", build], check=True)
 
 
 def _path_without(folder: Path) -> str:
