@@ -9,6 +9,7 @@ from localagent.agent.small_tasks import CommitMessage, StagedChanges, write_mes
 from localagent.core.errors import UsageError
 from localagent.core.events import FileChanged, Step
 from localagent.history.sessions import transcript
+from localagent.redaction.secret_files import is_secret
 from localagent.ui.chat.commands.command import SlashCommand, nothing_after
 from localagent.ui.chat.interface import Item, Output, PickerChoice
 from localagent.ui.view.format import count
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 
 _SECONDS = 120.0
 _MAX_NAMES = 5
+# Most lines of changes above the message. A small model's message may say something else.
+_DIFF_LINES = 30
 _CHOICES = (
     PickerChoice("commit", "commit", "with this message"),
     PickerChoice("edit", "edit the message", "in your editor, and see it again"),
@@ -87,8 +90,12 @@ def _ask_message(chat: LiveChat, message: str, what: CommitSelection) -> Generat
     more = f"\n  and {len(what.files) - 12} more" if len(what.files) > 12 else ""
     title = f"{files} changed by this session (will be staged)" if what.add else f"{files}, staged"
     yield Output("text", f"{listed}{more}", title=title)
+    root = chat.session.services.workspace.root
+    diffs = [what.diff_of(root, file) for file in what.files if not is_secret(file.path)]
+    if (diff := "\n".join(filter(None, diffs))) and diff.count("\n") < _DIFF_LINES:
+        yield Output("diff", diff, title="changes")
     while True:
-        yield Output("text", message, title="message")
+        yield Output("text", message, title="message of the model")
         yield from chat.request("pick", title=f"Commit {files}?", choices=_CHOICES)
         chosen = chat.response()
         if chosen != "edit":
