@@ -53,6 +53,7 @@ examples:
   localagent                    an interactive session here
   localagent "fix the test"     the same, and begin with this task
   localagent --continue         continue the last session here
+  localagent -p "what is tested?" > answer.txt
   localagent run "fix the failing test"
   git diff | localagent run "review this diff"
   localagent run "add a --verbose flag to main.py" --check "make test"

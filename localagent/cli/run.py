@@ -136,7 +136,8 @@ def register(commands: Commands) -> None:
     parser.add_argument(
         "--json-result",
         action="store_true",
-        help="write one JSON object at the end, with the answer, the outcome and the session",
+        help="write one JSON object at the end, with the answer, the outcome and the session; "
+        "--output-format json does the same",
     )
     add_run_options(parser)
     add_plain(parser)
