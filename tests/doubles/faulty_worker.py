@@ -40,6 +40,7 @@ def strike(place: str) -> None:
     kind, _, where = FAULT.partition("@")
     if not FAULTY or where != place:
         return
+    (FOLDER / "struck").touch()
     if kind == "hang":
         threading.Event().wait()
     elif kind == "stop":

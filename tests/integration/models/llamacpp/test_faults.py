@@ -268,14 +268,19 @@ def test_a_prompt_that_does_not_fit_is_an_error_and_no_restart(make: Make, tmp_p
     assert len(started(tmp_path)) == 1
 
 
-def cancelled_soon(model: LlamaCpp, first: type) -> tuple[list[Chunk], float]:
-    """Generate; at the first chunk of a kind, cancel from another thread. The chunks, and the
-    seconds from the cancellation to the end."""
+def cancelled_soon(
+    model: LlamaCpp, first: type, struck: Callable[[], bool] = lambda: True
+) -> tuple[list[Chunk], float]:
+    """Generate; at the first chunk of a kind, and once the fault has `struck`, cancel from another
+    thread. The chunks, and the seconds from the cancellation to the end."""
     chunks: list[Chunk] = []
     at = 0.0
     for chunk in model.generate(Request([Message("user", "Hi")], max_tokens=10**6)):
         chunks.append(chunk)
         if not at and isinstance(chunk, first):
+            deadline = time.monotonic() + 10
+            while not struck() and time.monotonic() < deadline:
+                time.sleep(0.01)
             at = time.monotonic()
             thread = threading.Thread(target=model.cancel)
             thread.start()
@@ -301,7 +306,8 @@ def test_a_worker_that_does_not_answer_a_cancellation_is_killed(
     make: Make, tmp_path: Path, fault: str, first: type
 ) -> None:
     model = make(fault, silence=60)
-    chunks, seconds = cancelled_soon(model, first)
+    # Before the fault, between its first chunk and its next step, the worker would obey.
+    chunks, seconds = cancelled_soon(model, first, (tmp_path / "struck").exists)
     assert isinstance(chunks[-1], Finish)
     assert chunks[-1].reason == "cancelled"
     assert seconds < 10
