@@ -148,9 +148,16 @@ class Tmux:
         return done.stdout
 
 
+_INDEX_LINES = re.compile(
+    r"^(?:! the index is still being[^\n]*\n(?:  [^\n]*so far\n)?|• waiting for the index\n)", re.M
+)
+"""What a session says on a busy machine while its index is being built."""
+
+
 def timeless(screen: str) -> str:
     """A screen without what differs from run to run, or with the texts that models see: times, ids,
-    hashes, sizes, the home folder, the version, counts of tokens."""
+    hashes, sizes, the home folder, the version, counts of tokens, whether the index is ready."""
+    screen = _INDEX_LINES.sub("", screen)
     screen = re.sub(r"\b[\d,]+(?=( tokens read|\s+reused|\s+written)\b)", "123", screen)
     screen = re.sub(r"\bcontext \d+%", "context 3%", screen)
     screen = re.sub(r"\b\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\b", "2026-11-22T17:08:09", screen)
