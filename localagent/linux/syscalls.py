@@ -176,6 +176,15 @@ def die_with_parent(signal: int) -> None:
     _check(_prctl(_PR_SET_PDEATHSIG, signal), "prctl")
 
 
+def kernel_is_at_least(least: tuple[int, int]) -> bool:
+    """Whether the kernel has at least this version; False if its version cannot be read."""
+    numbers = os.uname().release.split("-")[0].split(".")[:2]
+    try:
+        return tuple(map(int, numbers)) >= least
+    except ValueError:
+        return False
+
+
 def adopt_orphans() -> None:
     """Become the parent of every descendant whose own parent ends."""
     _check(_prctl(_PR_SET_CHILD_SUBREAPER, 1), "prctl")

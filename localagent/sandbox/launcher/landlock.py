@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import signal
 
-from localagent.linux import procfs, seccomp
+from localagent.linux import seccomp
 from localagent.linux import syscalls as sys_
 from localagent.linux.landlock import prepare, scope_signals
 from localagent.sandbox.launcher.supervisor import (
@@ -18,6 +18,7 @@ from localagent.sandbox.launcher.supervisor import (
     await_end,
     become,
     end_descendants,
+    limit_user_processes,
     say,
 )
 from localagent.sandbox.launcher.syscall_broker import Broker
@@ -52,12 +53,8 @@ class _Confinement:
 
     def __init__(self, job: Job) -> None:
         self._job = job
-        # RLIMIT_NPROC does not bind root, whose processes the broker counts.
-        is_root = os.geteuid() == 0
-        if job["processes"] and not is_root:
-            tasks = procfs.count_user_tasks() + job["processes"]
-            job["limits"].append(("RLIMIT_NPROC", tasks))
-        version = sys_.landlock_version()
+        limit_user_processes(job)
+        version, is_root = sys_.landlock_version(), os.geteuid() == 0
         self._filter = seccomp.program(shared=True, landlock=version, asks_forks=is_root)
         if self._filter is None:
             raise OSError(f"no filter on system calls exists for {os.uname().machine}")
@@ -88,5 +85,4 @@ class _Confinement:
         os.write(self._answer_writer, b"1")
         os.close(self._answer_writer)
         job = self._job
-        count = lambda: procfs.count_tasks(os.getpid())  # noqa: E731
-        return Broker(listener, job["roots"], job["ports"], job["processes"], count)
+        return Broker(listener, job["roots"], job["ports"], job["processes"])

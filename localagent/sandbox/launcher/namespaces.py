@@ -335,11 +335,10 @@ def limit_processes(limit: int) -> bool:
     """
     if os.geteuid() != 0:
         return True
-    numbers = os.uname().release.split("-")[0].split(".")[:2]
+    if not sys_.kernel_is_at_least(_FIRST_KERNEL_WITH_PID_MAX):
+        return False
     try:
-        if tuple(map(int, numbers)) < _FIRST_KERNEL_WITH_PID_MAX:
-            return False
         procfs.write("/proc/sys/kernel/pid_max", str(max(limit, _SMALLEST_PID_MAX)))
-    except (OSError, ValueError):
+    except OSError:
         return False
     return True

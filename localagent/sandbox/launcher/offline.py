@@ -19,6 +19,7 @@ from localagent.sandbox.launcher.supervisor import (
     await_end,
     become,
     end_descendants,
+    limit_user_processes,
     say,
 )
 from localagent.sandbox.launcher.syscall_broker import Broker
@@ -56,9 +57,7 @@ class _Confinement:
     def __init__(self, job: Job) -> None:
         self._job = job
         self._is_root = os.geteuid() == 0
-        if job["processes"] and not self._is_root:
-            tasks = procfs.count_user_tasks() + job["processes"]
-            job["limits"].append(("RLIMIT_NPROC", tasks))
+        limit_user_processes(job)
         self._filter = seccomp.offline_program()
         if self._filter is None:
             raise OSError(f"no filter on system calls exists for {os.uname().machine}")
@@ -68,7 +67,8 @@ class _Confinement:
     def enter(self) -> None:
         """Give up rights, in the child; leave new processes of root to the broker."""
         syscalls.keep_capabilities(syscalls.FILE_CAPABILITIES if self._is_root else ())
-        if self._is_root and self._job["processes"] and can_continue_calls():
+        can_continue = syscalls.kernel_is_at_least(_FIRST_KERNEL_THAT_CONTINUES)
+        if self._is_root and self._job["processes"] and can_continue:
             try:
                 asking = seccomp.offline_program(asks_forks=True)
                 listener = syscalls.seccomp_install(asking or b"", listen=True)
@@ -82,16 +82,4 @@ class _Confinement:
     def broker(self) -> Broker | None:
         """Return the broker, in the launcher; None if the command has none."""
         listener = self._pair.receive()
-        if listener is None:
-            return None
-        count = lambda: procfs.count_tasks(os.getpid())  # noqa: E731
-        return Broker(listener, [], [], self._job["processes"], count)
-
-
-def can_continue_calls() -> bool:
-    """Report whether the kernel lets a broker continue a call."""
-    numbers = os.uname().release.split("-")[0].split(".")[:2]
-    try:
-        return tuple(map(int, numbers)) >= _FIRST_KERNEL_THAT_CONTINUES
-    except ValueError:
-        return False
+        return None if listener is None else Broker(listener, [], [], self._job["processes"])

@@ -80,6 +80,13 @@ def guarded(status: int, body: Callable[[], None]) -> NoReturn:
         os._exit(1)
 
 
+def limit_user_processes(job: Job) -> None:
+    """Bound the processes of an ordinary user; RLIMIT_NPROC does not bind root's."""
+    if job["processes"] and os.geteuid() != 0:
+        tasks = procfs.count_user_tasks() + job["processes"]
+        job["limits"].append(("RLIMIT_NPROC", tasks))
+
+
 def become(job: Job, status: int, confine: Callable[[], object] | None) -> NoReturn:
     """Turn this process into the command; call `confine` last."""
     try:

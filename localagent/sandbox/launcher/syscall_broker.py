@@ -64,22 +64,14 @@ class Broker:
     """Serves the calls that arrive at `listener`.
 
     `roots` are the resolved folders in which the command may change anything. `ports` are the ports
-    of 127.0.0.1 to which the command may connect. `count` returns the number of the command's
-    processes; `limit` bounds this number (0: no limit).
+    of 127.0.0.1 to which the command may connect. `limit` bounds the number of the command's
+    processes (0: no limit).
     """
 
-    def __init__(
-        self,
-        listener: int,
-        roots: list[str],
-        ports: list[int],
-        limit: int,
-        count: Callable[[], int],
-    ) -> None:
+    def __init__(self, listener: int, roots: list[str], ports: list[int], limit: int) -> None:
         self.listener = listener
         self._roots = roots
         self._limit = limit
-        self._count = count
         self._forks = limit  # so that the first new process triggers a count
         files = _Files(self._inside)
         self._sockets = _Sockets(self._inside, set(ports))
@@ -113,7 +105,7 @@ class Broker:
         """Count a new process or thread; recount at the limit, to drop those that ended."""
         self._forks += 1
         if self._limit and self._forks > self._limit:
-            self._forks = self._count() + 1
+            self._forks = procfs.count_tasks(os.getpid()) + 1
             if self._forks > self._limit:
                 raise SyscallRefusal(errno.EAGAIN, "too many processes")
 
