@@ -105,10 +105,7 @@ def context_messages(
     prompts = turn.services.prompts
     count = turn.services.model.count
     window = turn.services.model.info.profile.window
-    rules = turn.services.with_rules(prompts.text("workflow/system"))
-    if folder_rules := turn.folder_rules(problem.path):
-        turn.ledger.record_text("rules", folder_rules)
-        rules = f"{rules}\n\n{folder_rules}"
+    rules = system_text(turn, problem.path)
     budget = window * SEARCH.prompt_thirds // 3 - count(turn.prompt) - count(rules)
     budget -= SEARCH.prompt_reserve
     code = []
@@ -132,6 +129,15 @@ def context_messages(
         "workflow/context", task=turn.prompt.strip(), files="\n\n".join(code), failures=failing
     )
     return [Message("system", rules), Message("user", user)]
+
+
+def system_text(turn: Turn, path: str) -> str:
+    """The system prompt for a change of the file at `path`, with the rules of its folder."""
+    rules = turn.services.with_rules(turn.services.prompts.text("workflow/system"))
+    if folder_rules := turn.folder_rules(path):
+        turn.ledger.record_text("rules", folder_rules)
+        return f"{rules}\n\n{folder_rules}"
+    return rules
 
 
 def _file_code(turn: Turn, problem: Problem, focus: Sequence[Symbol], budget: int) -> str:

@@ -129,6 +129,13 @@ def test_rules(turn: Turn, problem: Problem) -> None:
     compare("rules-react", system_prompt(ruled.services))
     (draft,) = next(whole_file(ruled, replace(problem, path="pkg/x.py"), Board(FAILING)))
     compare("rules-whole", transcript_form(draft.request))
+    folder = turn.services.workspace.path("pkg")
+    folder.mkdir()
+    (folder / "notes.md").write_text("It ads numbers, and finds calc.\n")
+    ruled.request = replace(ruled.request, prompt="It should say adds numbers")
+    notes = Problem("pkg/notes.md", open_file(ruled, "pkg/notes.md"), None, "", ())
+    (draft,) = next(passage(ruled, notes, Board(None)))
+    assert "What is in pkg is generated." in transcript_form(draft.request)
 
 
 def test_passage_request(turn: Turn) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 from localagent.agent.limits import SEARCH
 from localagent.agent.repair.candidates import Board, Draft
-from localagent.agent.repair.problem import Problem
+from localagent.agent.repair.problem import Problem, system_text
 from localagent.agent.repair.strategies.whole_file import code_of
 from localagent.agent.turn import Turn
 from localagent.agent.word_overlap import rarity, share, words
@@ -35,14 +35,13 @@ def passage(turn: Turn, problem: Problem, _board: Board) -> Iterator[Sequence[Dr
 
 
 def _request(turn: Turn, problem: Problem, paragraph: str) -> Request:
-    prompts, count = turn.services.prompts, turn.services.model.count
     code = code_block(problem.path, paragraph, " (a part)")
     turn.ledger.record_text("code", code)
-    user = prompts.render("workflow/passage", task=turn.prompt.strip(), part=code)
-    rules = turn.services.with_rules(prompts.text("workflow/system"))
+    values = {"task": turn.prompt.strip(), "part": code}
+    user = turn.services.prompts.render("workflow/passage", **values)
     return Request(
-        (Message("system", rules), Message("user", user)),
-        max_tokens=2 * count(paragraph) + SEARCH.passage_tokens,
+        (Message("system", system_text(turn, problem.path)), Message("user", user)),
+        max_tokens=2 * turn.services.model.count(paragraph) + SEARCH.passage_tokens,
         stop=(f"\n{_FENCE}",),
         reply_start=problem.fence,
     )
