@@ -163,7 +163,7 @@ def select(root: Path, changed: Sequence[str]) -> CommitSelection:
     ignored = ignored_among(root, changed) or set()
     files, diffs, hashes = [], {}, {}
     for path in sorted(set(changed) - ignored):
-        before, after = _in_head(root, path), entry_content(root, path)
+        before, after = _content_in(root, "HEAD", path), entry_content(root, path)
         if before != after:
             diffs[path] = _diff(path, before, after)
             files.append(_file(path, before, after, diffs[path]))
@@ -212,9 +212,8 @@ def commits_with(root: Path, changes: Mapping[str, tuple[str | None, str | None]
 
 
 def _digest_in(root: Path, commit: str, path: str) -> str | None:
-    """The SHA-256 of a file in a commit; None without the file, the commit or git."""
-    done = ask_git(root, "cat-file", "blob", f"{commit}:./{path}")
-    return None if done is None or done.returncode else sha256(done.stdout)
+    data = _content_in(root, commit, path)
+    return None if data is None else sha256(data)
 
 
 def _require_work_tree(root: Path, hint: str = "", keep: Sequence[str] = ()) -> None:
@@ -248,8 +247,9 @@ def _require_ready(root: Path) -> None:
         raise UsageError("some files have unresolved conflicts", "git status lists these files")
 
 
-def _in_head(root: Path, path: str) -> bytes | None:
-    done = ask_git(root, "cat-file", "blob", f"HEAD:{path}")
+def _content_in(root: Path, commit: str, path: str) -> bytes | None:
+    """A file's content in a commit; None without the file, the commit or git."""
+    done = ask_git(root, "cat-file", "blob", f"{commit}:./{path}")
     return None if done is None or done.returncode else done.stdout
 
 

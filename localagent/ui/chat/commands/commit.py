@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from localagent.agent.small_tasks import CommitMessage, StagedChanges, write_message
@@ -90,9 +91,7 @@ def _ask_message(chat: LiveChat, message: str, what: CommitSelection) -> Generat
     more = f"\n  and {len(what.files) - 12} more" if len(what.files) > 12 else ""
     title = f"{files} changed by this session (will be staged)" if what.add else f"{files}, staged"
     yield Output("text", f"{listed}{more}", title=title)
-    root = chat.session.services.workspace.root
-    diffs = [what.diff_of(root, file) for file in what.files if not is_secret(file.path)]
-    if (diff := "\n".join(filter(None, diffs))) and diff.count("\n") < _DIFF_LINES:
+    if diff := _small_diff(chat.session.services.workspace.root, what):
         yield Output("diff", diff, title="changes")
     while True:
         yield Output("text", message, title="message of the model")
@@ -105,6 +104,15 @@ def _ask_message(chat: LiveChat, message: str, what: CommitSelection) -> Generat
         if edited is not None and not edited.strip():
             return ""
         message = message if edited is None else edited.strip()
+
+
+def _small_diff(root: Path, what: CommitSelection) -> str:
+    """The changed lines, without files that may hold secrets; "" if there are too many to show."""
+    files = [file for file in what.files if file.lines and not is_secret(file.path)]
+    if sum(file.lines for file in files) >= _DIFF_LINES:
+        return ""  # git would run once for each file
+    diff = "\n".join(filter(None, (what.diff_of(root, file) for file in files)))
+    return diff if diff.count("\n") < _DIFF_LINES else ""
 
 
 def _run_commit(chat: LiveChat, message: str, what: CommitSelection) -> Iterator[Item]:
