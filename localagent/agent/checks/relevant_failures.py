@@ -67,7 +67,7 @@ def relevant_tests(task: str, tests: Sequence[TestResult]) -> list[TestResult]:
     passing = asks_for_passing(task)
     found = []
     for test in tests:
-        text = test.id.partition("[")[0] if passing else " ".join(_functions(test) | _classes(test))
+        text = " ".join(_parts(test) if passing else _functions(test) | _classes(test))
         failure = f"{test.statement}\n{test.message}"
         if words(text) & query or any(name in failure for name in code):
             found.append(test)
@@ -79,14 +79,19 @@ def asks_for_passing(task: str) -> bool:
     return any(word in task.lower() for word in ("fix", "pass", "fail", "repair", "broken"))
 
 
+def _parts(test: TestResult) -> list[str]:
+    """The file, the classes and the function of a test, without its parameters."""
+    return test.id.partition("[")[0].split("::")
+
+
 def _functions(test: TestResult) -> set[str]:
-    return {test.id.partition("[")[0].rpartition("::")[2]}
+    return {_parts(test)[-1]}
 
 
 def _classes(test: TestResult) -> set[str]:
-    return set(test.id.partition("[")[0].split("::")[1:-1])
+    return set(_parts(test)[1:-1])
 
 
 def _files(test: TestResult) -> set[str]:
-    name = PurePosixPath(test.id.partition("::")[0]).name
+    name = PurePosixPath(_parts(test)[0]).name
     return {name, name.rpartition(".")[0]}

@@ -180,13 +180,15 @@ def run_check(
     trace: Sequence[str] = (),
     probe: bool = True,
     lean: bool = False,
+    excluded: Collection[str] | None = None,
 ) -> Generator[Event, None, CheckResult]:
     """Run `command` in a snapshot of the workspace with `changes`; the workspace stays untouched.
 
     `seconds` limits the command's time (default: the session's `check_seconds`). `trace` names
     Python files; the result then holds each test's executed lines in these files. `lean` runs
-    pytest without plug-ins; see `checks.baseline`. If the probe cannot be loaded, the command runs
-    without it, now and for the rest of the turn.
+    pytest without plug-ins; see `checks.baseline`. `excluded` are the tests that do not count
+    (default: those of the turn). If the probe cannot be loaded, the command runs without it, now
+    and for the rest of the turn.
     """
     turn.ensure_within_limits()
     services = turn.services
@@ -205,7 +207,7 @@ def run_check(
         yield from report_blocked(turn, done.blocked, f"the command {command}")
     turn.ensure_within_limits()
     result = read_result(command, done, services.redactor.redact, str(services.workspace.root))
-    result = without_tests(result, turn.excluded)
+    result = without_tests(result, turn.excluded if excluded is None else excluded)
     yield from turn.drain_redactions()
     if not result.ok and done.blocked and turn.ledger.next(_NEED_NETWORK) == 1:
         yield Warned(_NEED_NETWORK)

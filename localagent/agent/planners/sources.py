@@ -44,17 +44,16 @@ def _range(span: tuple[int, int]) -> str:
 
 @dataclass(frozen=True, slots=True)
 class _Definition:
-    """A definition in a prompt: its source, its name, and what of its code is shown; the map shows
-    only the name."""
+    """A definition in a prompt, with the words of its name and of its code that is shown, and
+    whether the code is whole; the map shows only the name."""
 
-    source: str
     symbol: Symbol
-    code: str
+    words: frozenset[str]
     whole: bool
 
     @property
-    def words(self) -> frozenset[str]:
-        return words(f"{self.symbol.name}\n{self.code}")
+    def source(self) -> str:
+        return f"{self.symbol.path}:{self.symbol.line} {self.symbol.name}"
 
 
 def sources_of(
@@ -72,11 +71,12 @@ def sources_of(
     every = [each for found in shown.values() for each in found]
     named = [each for each in every if each.symbol.last in names]
     named.sort(key=lambda each: (names[each.symbol.last], not _names_file(answer, each)))
-    found = [each.source for each in named][: LOOP.places - LOOP.sources_by_words]
+    chosen = named[: LOOP.places - LOOP.sources_by_words]
     functions = [each for each in every if each.whole and each.symbol.is_callable]
     alike = [each for each in _ranked(functions, query) if len(each.words & query) >= _SHARED]
-    found += [each.source for each in alike[: LOOP.sources_by_words] if each.source not in found]
-    covered = {text.rpartition(" ")[0].rpartition(":")[0] for text in found}
+    chosen += [each for each in alike[: LOOP.sources_by_words] if each not in chosen]
+    found = [each.source for each in chosen]
+    covered = {each.symbol.path for each in chosen}
     spans = _spans_of(parts)
     for path in shown:
         if path not in covered and path.rsplit("/", 1)[-1] in answer:
@@ -111,9 +111,8 @@ def _definitions(
             if span is None and symbol.last not in listed.get(path, ()):
                 continue
             end = min(last, span[1]) if span else 0
-            code = "\n".join(lines(path)[first - 1 : end])
-            source = f"{path}:{first} {symbol.name}"
-            found[path].append(_Definition(source, symbol, code, bool(span) and last <= end))
+            code = "\n".join([symbol.name, *lines(path)[first - 1 : end]])
+            found[path].append(_Definition(symbol, words(code), bool(span) and last <= end))
     return found
 
 
@@ -128,9 +127,9 @@ def _spans_of(parts: Iterable[Part]) -> dict[str, list[tuple[int, int]]]:
 
 def _ranked(shown: Iterable[_Definition], query: frozenset[str]) -> list[_Definition]:
     """Sort definitions by their share of the query's words, the largest share first."""
-    known = [(each, each.words) for each in shown]
-    weight = rarity([have for _, have in known])
-    return [each for each, _ in sorted(known, key=lambda one: -share(one[1], query, weight))]
+    known = list(shown)
+    weight = rarity([each.words for each in known])
+    return sorted(known, key=lambda each: -share(each.words, query, weight))
 
 
 def _names_file(answer: str, shown: _Definition) -> bool:

@@ -244,13 +244,9 @@ def _confirm(turn: Turn, check: str) -> Generator[Event, None, tuple[CheckResult
 
     Users see the result of all tests that can run here.
     """
-    excluded = turn.excluded
-    unrelated = {test for test, reason in excluded.items() if reason == UNRELATED}
-    turn.excluded = {test: why for test, why in excluded.items() if test not in unrelated}
-    try:
-        result = yield from run_check(turn, check, probe=bool(excluded))
-    finally:
-        turn.excluded = excluded
+    unrelated = {test for test, reason in turn.excluded.items() if reason == UNRELATED}
+    cannot_run = turn.excluded.keys() - unrelated
+    result = yield from run_check(turn, check, probe=bool(turn.excluded), excluded=cannot_run)
     still_failing = sum(test.id in unrelated for test in result.failing)
     return without_tests(result, unrelated), still_failing
 
@@ -322,7 +318,8 @@ def _answer(turn: Turn, named: Sequence[str]) -> Generator[Event, None, Result]:
     text = reply.text.strip()
     yield prompt.answer_event(text, reply.thought)
     lines = cache(lambda path: text_of(turn.services.workspace, path).splitlines())
-    symbols = turn.services.index.symbols
+    # cached, because the index reads and parses the file at each call
+    symbols = cache(turn.services.index.symbols)
     sources = sources_of(turn.prompt, text, prompt.parts, symbols, lines)
     sources += best_source(turn.prompt, prompt.asked.parts, symbols, lines)
     return Result("answered", text, sources=tuple(dict.fromkeys(sources))[: LOOP.places])
@@ -356,9 +353,8 @@ def _finish(
             return Result("unverified", f"{changed}; {UNTESTED}", check, how)
         if missing := undefined_name(new_definitions(turn.prompt), changes):
             return Result("unverified", f"{changed}; {UNDEFINED}{missing}", check, how)
-        passing = f"all tests pass but {still_failing} {FAILED_BEFORE}"
-        passing = passing if still_failing else "the check passes"
-        return Result("solved", f"{changed}; {passing}", check, how)
+        failing = f"all tests pass but {still_failing} {FAILED_BEFORE}" if still_failing else ""
+        return Result("solved", f"{changed}; {failing or 'the check passes'}", check, how)
     if start is not None and turn.request.is_step and not_worse(start, confirmed):
         return Result("unverified", f"{changed}; {NOT_WORSE}", check, how)
     return Result("unsolved", f"{changed}, but the check fails now", check, how)
