@@ -81,28 +81,23 @@ def workspace_dir(tmp_path: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def model_path() -> Path:
-    """A real model file: the small one where it is there, else the default one.
+    """The default model's file, whatever other models stand beside it.
 
-    `scripts/test` names their folder in LOCALAGENT_TEST_MODEL_DIR and provides the default one.
+    `scripts/test` provides it, and names its folder in LOCALAGENT_TEST_MODEL_DIR.
     """
-    folder = Path(os.environ.get("LOCALAGENT_TEST_MODEL_DIR", "/nonexistent"))
-    for size in ("0.5b", "1.5b"):
-        path = folder / f"qwen2.5-coder-{size}-instruct-q4_k_m.gguf"
-        if path.is_file():
-            return path
-    pytest.skip(f"no model in {folder}; scripts/test sets LOCALAGENT_TEST_MODEL_DIR")
+    path = Path(os.environ.get("LOCALAGENT_TEST_MODEL_DIR", "/nonexistent")) / DEFAULT_MODEL
+    if not path.is_file():
+        pytest.skip("the default model is not there; scripts/test provides it")
+    return path
 
 
 @pytest.fixture
-def installed(home: Path) -> Path:
+def installed(home: Path, model_path: Path) -> Path:
     """The default model in the test's own home."""
-    source = Path(os.environ.get("LOCALAGENT_TEST_MODEL_DIR", "/nonexistent")) / DEFAULT_MODEL
-    if not source.is_file():
-        pytest.skip("the default model is not there; scripts/test provides it")
     folder = home / ".local" / "share" / "localagent" / "models"
     folder.mkdir(parents=True)
     try:
-        os.link(source, folder / DEFAULT_MODEL)
+        os.link(model_path, folder / DEFAULT_MODEL)
     except OSError:
-        shutil.copy(source, folder / DEFAULT_MODEL)
+        shutil.copy(model_path, folder / DEFAULT_MODEL)
     return folder

@@ -12,7 +12,6 @@ import pytest
 
 from localagent.core.errors import BackendError, ContextOverflow, ModelLoadError, WorkerDied
 from localagent.core.messages import Message
-from localagent.core.paths import models_dir
 from localagent.models import gguf
 from localagent.models.alternatives import load_places
 from localagent.models.base import (
@@ -33,29 +32,14 @@ from localagent.models.llamacpp.backend import LlamaCpp
 
 pytestmark = pytest.mark.real_model
 
-FILES = (
-    "qwen2.5-coder-0.5b-instruct-q4_k_m.gguf",
-    "qwen2.5-coder-1.5b-instruct-q4_k_m.gguf",
-)
-# Before the fixture that gives each test a home of its own.
-FOLDER = Path(os.environ.get("LOCALAGENT_TEST_MODEL_DIR") or models_dir())
 INFO = ModelInfo("qwen", "llamacpp", "", Profile(window=2048, fim=True))
 LONG = Message("user", "Say nothing.\n" + "The quick brown fox jumps over the lazy dog. " * 40)
 
 
 @pytest.fixture(scope="module")
-def path() -> Path:
-    """A real model's file, the smaller one where both are there."""
-    for name in FILES:
-        if (FOLDER / name).is_file():
-            return FOLDER / name
-    pytest.skip(f"no {' or '.join(FILES)} in {FOLDER} (set LOCALAGENT_TEST_MODEL_DIR)")
-
-
-@pytest.fixture(scope="module")
-def model(path: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LlamaCpp]:
+def model(model_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LlamaCpp]:
     """A loaded model, shared by the tests."""
-    with LlamaCpp(path, INFO, batch=64, logs=tmp_path_factory.mktemp("logs")) as model:
+    with LlamaCpp(model_path, INFO, batch=64, logs=tmp_path_factory.mktemp("logs")) as model:
         yield model
 
 
@@ -188,8 +172,8 @@ def test_a_prompt_larger_than_the_window(model: LlamaCpp) -> None:
     assert run(model, ESSAY)[1].usage.completion_tokens == 24
 
 
-def test_a_reply_ends_at_the_windows_end(path: Path, tmp_path: Path) -> None:
-    with LlamaCpp(path, INFO, window=256, logs=tmp_path) as model:
+def test_a_reply_ends_at_the_windows_end(model_path: Path, tmp_path: Path) -> None:
+    with LlamaCpp(model_path, INFO, window=256, logs=tmp_path) as model:
         chat = [Message("system", "Go on. " * 70), *ESSAY.prompt]  # type: ignore[misc]
         assert 200 < len(model.tokenize(Request(chat)).ends) < 250
         _, end = run(model, Request(chat, 2000))
@@ -229,8 +213,8 @@ def test_a_cancellation_is_answered_by_the_worker(model: LlamaCpp, first: type) 
     assert end.usage.reused_tokens >= min(read.done, read.total - 1)
 
 
-def test_loading_can_be_cancelled(path: Path, tmp_path: Path) -> None:
-    with LlamaCpp(path, INFO, logs=tmp_path) as model:
+def test_loading_can_be_cancelled(model_path: Path, tmp_path: Path) -> None:
+    with LlamaCpp(model_path, INFO, logs=tmp_path) as model:
         model.start()
         generation = model.generate(ESSAY)
         timer = threading.Timer(0.5, model.cancel)
@@ -243,9 +227,9 @@ def test_loading_can_be_cancelled(path: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="SIGKILL")
-def test_a_killed_worker_is_replaced(path: Path, tmp_path: Path) -> None:
+def test_a_killed_worker_is_replaced(model_path: Path, tmp_path: Path) -> None:
     """kill -9 while loading, while reading and while writing."""
-    with LlamaCpp(path, INFO, logs=tmp_path) as model:
+    with LlamaCpp(model_path, INFO, logs=tmp_path) as model:
         model.start()
         os.kill(model.pid or 0, signal.SIGKILL)
         chunks = list(model.generate(ESSAY))
@@ -269,26 +253,27 @@ def test_a_killed_worker_is_replaced(path: Path, tmp_path: Path) -> None:
         assert model.uses_extra_bufts
 
 
-def test_the_worker_without_extra_buffer_types_answers_too(path: Path, tmp_path: Path) -> None:
-    with LlamaCpp(path, INFO, logs=tmp_path, use_extra_bufts=False) as model:
+def test_the_worker_without_extra_buffer_types_answers_too(
+    model_path: Path, tmp_path: Path
+) -> None:
+    with LlamaCpp(model_path, INFO, logs=tmp_path, use_extra_bufts=False) as model:
         text, end = run(model, Request(ask("What is 2+2? Answer with a number."), 8))
         assert "4" in text
         assert isinstance(end.usage, Usage)
 
 
-def test_what_a_file_says_of_itself(path: Path) -> None:
-    found = gguf.read(path)
-    small = "0.5b" in path.name
+def test_what_a_file_says_of_itself(model_path: Path) -> None:
+    found = gguf.read(model_path)
     assert found.architecture == "qwen2"
     assert "Coder" in found.name
-    assert (found.context_length, found.layers) == (32768, 24 if small else 28)
+    assert (found.context_length, found.layers) == (32768, 28)
     assert found.quantization == "Q4_K_M"
-    assert found.kv_bytes_per_token == (12288 if small else 28672)
+    assert found.kv_bytes_per_token == 28672
     assert found.vocabulary == 151936
-    assert gguf.has_fim_tokens(path)
+    assert gguf.has_fim_tokens(model_path)
     assert found.tools
     shipped = {e.file: e.chat_template_sha256 for e in lock.read(lock.shipped_path()).models}
-    assert found.chat_template_sha256 == shipped[path.name]
+    assert found.chat_template_sha256 == shipped[model_path.name]
 
 
 def damaged(path: Path, folder: Path, kind: str) -> Path:
@@ -312,8 +297,8 @@ def damaged(path: Path, folder: Path, kind: str) -> Path:
 @pytest.mark.parametrize(
     "kind", ["cut", "cut in the head", "empty", "garbage", "garbage after the magic"]
 )
-def test_a_damaged_file_is_an_error(path: Path, tmp_path: Path, kind: str) -> None:
-    bad = damaged(path, tmp_path, kind)
+def test_a_damaged_file_is_an_error(model_path: Path, tmp_path: Path, kind: str) -> None:
+    bad = damaged(model_path, tmp_path, kind)
     for attempt in (
         lambda: manage.add(bad),
         lambda: run(LlamaCpp(bad, INFO, logs=tmp_path), ESSAY),
@@ -323,9 +308,9 @@ def test_a_damaged_file_is_an_error(path: Path, tmp_path: Path, kind: str) -> No
         assert "\n" not in str(caught.value)
 
 
-def test_a_model_that_does_not_fit_is_refused(path: Path, tmp_path: Path) -> None:
+def test_a_model_that_does_not_fit_is_refused(model_path: Path, tmp_path: Path) -> None:
     with (
-        LlamaCpp(path, INFO, window=1 << 30, logs=tmp_path) as model,
+        LlamaCpp(model_path, INFO, window=1 << 30, logs=tmp_path) as model,
         pytest.raises(ModelLoadError, match=r"needs .* GB .* are free"),
     ):
         run(model, ESSAY)
@@ -381,10 +366,10 @@ def test_who_stops_listening_ends_all(model: LlamaCpp) -> None:
     assert run(model, Request(ESSAY.prompt, 2))[1].usage.completion_tokens == 2
 
 
-def test_guesses_change_nothing(path: Path, tmp_path: Path) -> None:
+def test_guesses_change_nothing(model_path: Path, tmp_path: Path) -> None:
     replies = []
     for drafts in (False, True):
-        with LlamaCpp(path, INFO, drafts=drafts, logs=tmp_path) as model:
+        with LlamaCpp(model_path, INFO, drafts=drafts, logs=tmp_path) as model:
             replies.append(run(model, COPY)[0])
     assert replies[0] == replies[1]
     assert "def area_4" in replies[0]
@@ -397,12 +382,12 @@ def test_an_infill_leaves_the_conversation_in_the_cache(model: LlamaCpp) -> None
     assert again.usage.reused_tokens == first.usage.prompt_tokens - 1
 
 
-def test_another_process_begins_where_this_one_left_off(path: Path, tmp_path: Path) -> None:
+def test_another_process_begins_where_this_one_left_off(model_path: Path, tmp_path: Path) -> None:
     info = ModelInfo("qwen", "llamacpp", "5" * 64, Profile(window=2048))
     rules = Message("system", LONG.content)
 
     def opened() -> LlamaCpp:
-        return LlamaCpp(path, info, logs=tmp_path, cache=tmp_path / "kv")
+        return LlamaCpp(model_path, info, logs=tmp_path, cache=tmp_path / "kv")
 
     with opened() as model:
         first = Request([rules, *ask("Name a bird.")], 12, fixed=1, continues=True)
@@ -420,9 +405,9 @@ def test_another_process_begins_where_this_one_left_off(path: Path, tmp_path: Pa
         assert other.usage.prompt_tokens - other.usage.reused_tokens < 30
 
 
-def test_what_is_kept_can_be_read_by_its_owner_alone(path: Path, tmp_path: Path) -> None:
+def test_what_is_kept_can_be_read_by_its_owner_alone(model_path: Path, tmp_path: Path) -> None:
     info = ModelInfo("qwen", "llamacpp", "6" * 64, Profile(window=2048))
-    with LlamaCpp(path, info, logs=tmp_path, cache=tmp_path / "kv") as model:
+    with LlamaCpp(model_path, info, logs=tmp_path, cache=tmp_path / "kv") as model:
         run(model, Request([Message("system", LONG.content), *ask("Hi")], 1, fixed=1))
     found = list((tmp_path / "kv").rglob("*"))
     assert any(file.suffix == ".kv" for file in found)
