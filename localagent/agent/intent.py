@@ -60,36 +60,14 @@ _NAME = re.compile(
     r"|(?<![\w/.-])(?P<joined>[a-z]+_\w+)\b(?![/.-]\w)"
 )
 _FUNCTION = re.compile(r"\bfunction (?:called |named )?`?(?P<name>[a-z_]\w*)\b", re.IGNORECASE)
-_NEW = re.compile(
-    r"\b(?:add|create|define|implement|introduce|write)\s+"
-    r"(?:(?:an?|the|one|new|another|static|class|public|private|helper)\s+)*"
-    r"(?:function|method|class)\s+(?:called\s+|named\s+)?(?P<mark>`?)(?P<name>[A-Za-z_]\w*)",
-    re.IGNORECASE,
-)
 _NEW_TEST = re.compile(
     r"\b(?:add|create|write)\s+"
     r"(?:(?:an?|the|some|one|more|few|new|another|unit|regression|missing)\s+)*tests?\b",
     re.IGNORECASE,
 )
 _USE = re.compile(r"\buse\s+(?P<code>`[^`\n]+`|[^\s,;`]+)", re.IGNORECASE)
-_AFTER_NOUN = frozenset(
-    (
-        *("and", "as", "at", "by", "for", "from", "if", "in", "into", "is", "it", "of", "on", "or"),
-        *("so", "such", "taking", "that", "to", "under", "when", "which", "with", "without"),
-    )
-)
 _REMOVES = re.compile(r"(?:remove|delete|drop)\b", re.IGNORECASE)
 _TAKES_OUT = re.compile(r"\b(?:remove|delete|drop|move|replace|rename)\b", re.IGNORECASE)
-
-
-def new_definitions(task: str) -> list[str]:
-    """The names of the functions, methods and classes that a task asks to add."""
-    found = [
-        match["name"]
-        for match in _NEW.finditer(task)
-        if match["mark"] or match["name"].lower() not in _AFTER_NOUN
-    ]
-    return list(dict.fromkeys(found))
 
 
 def asks_for_test(task: str) -> bool:

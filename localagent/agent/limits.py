@@ -129,6 +129,9 @@ class SearchLimits:
 
     # The prompt of a search.
     prompt_thirds: int = 2  # Thirds of the window for the prompt; the reply needs the rest
+    # Most tokens of files in a prompt where no test fails: 20 s of reading on two cores. Two thirds
+    # of the window were 3,300 tokens of one module of click.
+    task_tokens: int = 1400
     # Share of the prompt for a file too long to be shown whole; the rest is for tests and prose
     file_share: float = 0.75
     # Tokens of the chat template and of headings; also the smallest useful part of a file

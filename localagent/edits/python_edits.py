@@ -82,6 +82,31 @@ def add_definitions(text: str, new_code: str) -> str:
     return result
 
 
+def add_methods(text: str, owner: str, new_code: str) -> str:
+    """`text` with the functions of `new_code` that the class `owner` lacks, at the class's end.
+
+    Their imports are added at the start of the file. Raises EditError if the file or the new code
+    does not parse, if there is no such class, or if the new code has no new method.
+    """
+    file, code = parse(text, "the file"), parse(new_code)
+    place = find_definition(list(walk_definitions(file.body)), owner)
+    if not isinstance(place.node, ast.ClassDef):
+        raise EditError(f"{owner} is no class")
+    has, indent = _names(place.node.body), _indent(file.lines[place.node.body[-1].lineno - 1])
+    added: list[str] = []
+    for node in code.body:
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name not in has:
+            method = PythonDefinition(node, node.name, ())
+            unit = _unit(file.lines, file.body)
+            added += ["", *_reindented(code, method.start, method.end, indent, unit)]
+    if not added:
+        raise EditError(f"the code has no new method of {owner}")
+    lines = [*file.lines[: place.end], *added, *file.lines[place.end :]]
+    result = "\n".join(_with_imports(lines, file.body, _new_imports(code, file)))
+    parse(result, "the result")
+    return result
+
+
 def _is_main(node: ast.stmt) -> bool:
     """Whether the statement is `if __name__ == "__main__":`."""
     return isinstance(node, ast.If) and "__name__" in ast.dump(node.test)

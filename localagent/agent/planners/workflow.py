@@ -41,12 +41,12 @@ from localagent.agent.intent import (
     asks_for_test,
     begins_with_test,
     classify,
-    new_definitions,
     required_code,
 )
 from localagent.agent.limits import LOOP, SEARCH
 from localagent.agent.migration.split_column import find_split, split_column
 from localagent.agent.model_calls import ask, choose
+from localagent.agent.new_definitions import new_definitions
 from localagent.agent.planners.answer_prompt import build_prompt, opening
 from localagent.agent.planners.base import PlannerDefaults, Result
 from localagent.agent.planners.citations import Citations, checked
@@ -351,7 +351,8 @@ def _finish(
         passed_before = start is not None and start.ok
         if passed_before and is_untested(path, old, candidate.text, candidate.result):
             return Result("unverified", f"{changed}; {UNTESTED}", check, how)
-        if missing := undefined_name(new_definitions(turn.prompt), changes):
+        names = [each.name for each in new_definitions(turn.prompt) if each.name]
+        if missing := undefined_name(names, changes):
             return Result("unverified", f"{changed}; {UNDEFINED}{missing}", check, how)
         failing = f"all tests pass but {still_failing} {FAILED_BEFORE}" if still_failing else ""
         return Result("solved", f"{changed}; {failing or 'the check passes'}", check, how)

@@ -12,6 +12,7 @@ from localagent.agent.checks.runner import CheckResult
 from localagent.agent.limits import SEARCH
 from localagent.agent.repair.suspects import suspicion
 from localagent.agent.turn import Turn
+from localagent.agent.word_overlap import rarity, share, words
 from localagent.code.file_kinds import is_docs, is_test
 from localagent.code.languages import Language, fence_info, language_of
 from localagent.code.symbols import Symbol
@@ -108,6 +109,9 @@ def context_messages(
     rules = system_text(turn, problem.path)
     budget = window * SEARCH.prompt_thirds // 3 - count(turn.prompt) - count(rules)
     budget -= SEARCH.prompt_reserve
+    failing = failures(problem.start)
+    if not failing:
+        budget = min(budget, SEARCH.task_tokens)
     code = []
     if problem.old is not None:
         code.append(_file_code(turn, problem, focus, budget))
@@ -121,13 +125,12 @@ def context_messages(
             budget -= count(part)
     # the file itself comes last, right before the reply that replaces it
     code = [*neighbors, *code]
-    failing = failures(problem.start)
     for text in code:
         turn.ledger.record_text("code", text)
     turn.ledger.record_text("failing tests", failing)
-    user = prompts.render(
-        "workflow/context", task=turn.prompt.strip(), files="\n\n".join(code), failures=failing
-    )
+    if failing:
+        code.append(prompts.render("workflow/failing", failures=failing))
+    user = prompts.render("workflow/context", task=turn.prompt.strip(), files="\n\n".join(code))
     return [Message("system", rules), Message("user", user)]
 
 
@@ -194,19 +197,38 @@ def likeliest(
     """The functions of the file that may be at fault, the likeliest of them, in their order.
 
     `describe` gives a function's name and lines. `problem.functions` come first. Without executed
-    lines, the order is how often the task and the failing tests name a function.
+    lines, the order is how often the task and the failing tests name a function. Without failing
+    tests, it is then how many of the task's words a function has.
     """
     lines = suspicion(result).get(problem.path, {}) if result else {}
-    words = turn.prompt + "".join(t.message + t.id for t in (result.failing if result else ()))
+    told = turn.prompt + "".join(t.message + t.id for t in (result.failing if result else ()))
 
     def score(function: _Function) -> tuple[float, int]:
         name, own = describe(function)
         suspicious = max((lines.get(n, 0.0) for n in own), default=0.0)
-        return suspicious, words.count(name.rpartition(".")[2])
+        return suspicious, told.count(name.rpartition(".")[2])
 
-    ranked = sorted(functions, key=score, reverse=True)
+    ranked = list(functions)
+    if not failures(result):
+        ranked = _by_words(turn, problem, ranked, describe)
+    ranked.sort(key=score, reverse=True)
     ranked.sort(key=lambda function: problem.place_of(describe(function)[0]))
     return [f for f in ranked if score(f) > (0.0, 0)][: SEARCH.functions] or ranked[:1]
+
+
+def _by_words(
+    turn: Turn,
+    problem: Problem,
+    functions: Sequence[_Function],
+    describe: Callable[[_Function], tuple[str, range]],
+) -> list[_Function]:
+    """The functions, first those that share the most words with the task."""
+    lines = problem.text.splitlines()
+    places = [describe(function)[1] for function in functions]
+    known = [words("\n".join(lines[own.start - 1 : own.stop - 1])) for own in places]
+    query, weight = words(turn.prompt) - words(problem.path), rarity(known)
+    ranked = sorted(zip(functions, known, strict=True), key=lambda e: -share(e[1], query, weight))
+    return [function for function, _ in ranked]
 
 
 def failures(result: CheckResult | None, limit: int = SEARCH.failures) -> str:

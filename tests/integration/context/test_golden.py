@@ -200,6 +200,16 @@ def test_a_new_function_of_a_plan_s_step(turn: Turn, problem: Problem) -> None:
     compare("new-function", transcript_form(draft.request))
 
 
+def test_the_task_of_a_long_file_without_failing_tests(turn: Turn, problem: Problem) -> None:
+    passing = replace(problem, start=None, neighbors=())
+    turn.request = replace(turn.request, prompt="Let add take three numbers")
+    (draft, *_) = next(rewrite(turn, passing, Board(None)))
+    compare("rewrite-task", transcript_form(draft.request))
+    turn.request = replace(turn.request, prompt="Add a helper that doubles a number")
+    (draft,) = next(new_function(turn, passing, Board(None)))
+    compare("new-function-task", transcript_form(draft.request))
+
+
 @pytest.mark.parametrize("strategy", [rewrite, body, infill])
 def test_first_request_of(turn: Turn, problem: Problem, strategy) -> None:
     (draft, *_) = next(strategy(turn, problem, Board(FAILING)))

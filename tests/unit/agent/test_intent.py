@@ -2,7 +2,7 @@
 
 import pytest
 
-from localagent.agent.intent import asks_for_test, classify, new_definitions, required_code
+from localagent.agent.intent import asks_for_test, classify, required_code
 
 
 @pytest.mark.parametrize(
@@ -49,21 +49,6 @@ from localagent.agent.intent import asks_for_test, classify, new_definitions, re
 )
 def test_kind(prompt: str, kind: str) -> None:
     assert classify(prompt) == kind
-
-
-@pytest.mark.parametrize(
-    ("task", "names"),
-    [
-        ("Add a method hours to Work, with a test", ["hours"]),
-        ("add a static method called `for` and write a new class Clock", ["for", "Clock"]),
-        ("Implement the function parse_size", ["parse_size"]),
-        ("Add a function that parses sizes", []),
-        ("Add tests for the function area", []),
-        ("Fix the method hours", []),
-    ],
-)
-def test_definitions_that_a_task_asks_to_add(task: str, names: list[str]) -> None:
-    assert new_definitions(task) == names
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from localagent.core.errors import EditError
 from localagent.edits.python_definitions import definitions
-from localagent.edits.python_edits import add_definitions, replace_function
+from localagent.edits.python_edits import add_definitions, add_methods, replace_function
 
 FILE = '''\
 #!/usr/bin/env python
@@ -303,6 +303,22 @@ def test_definitions_are_added_before_what_is_run() -> None:
     added = "def b():\n    return 2\n"
     assert add_definitions(text, added) == f"def a():\n    return 1\n\n\n{added}\n\n{run}"
     assert add_definitions("", added) == added
+
+
+def test_methods_are_added_at_the_end_of_their_class() -> None:
+    text = "class A:\n\tdef a(self):\n\t\treturn 1\n\n\ndef b(): ...\n"
+    code = "import csv\n\n@property\ndef c(self):\n    return csv\n\ndef a(self): ...\n"
+    method = "\n\t@property\n\tdef c(self):\n\t\treturn csv\n"
+    added = text.replace("return 1\n", f"return 1\n{method}")
+    assert add_methods(text, "A", code) == f"import csv\n\n{added}"
+    for owner, code, fault in [
+        ("A", "def a(self): ...", "no new method of A"),
+        ("b", "def c(self): ...", "b is no class"),
+        ("C", "def c(self): ...", "defines no C"),
+        ("A", "def c(self:", "does not parse"),
+    ]:
+        with pytest.raises(EditError, match=fault):
+            add_methods(text, owner, code)
 
 
 def test_only_what_is_new_is_added() -> None:

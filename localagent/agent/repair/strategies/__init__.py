@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from localagent.agent.limits import SEARCH
 from localagent.agent.repair.candidates import Strategy
 from localagent.agent.repair.missing_names import missing_names
-from localagent.agent.repair.problem import Problem
+from localagent.agent.repair.problem import Problem, failures
 from localagent.agent.repair.strategies.alternatives import alternatives
 from localagent.agent.repair.strategies.body import body
 from localagent.agent.repair.strategies.crossover import crossover
@@ -77,6 +77,8 @@ def schedule_for(problem: Problem, *, is_step: bool) -> Schedule:
         return Schedule([passage] if long else [passage, whole_file])
     if not problem.language.can("structural_edit"):
         return Schedule([whole_file, whole_file_again], anew=[whole_file_cases])
+    if long and not failures(problem.start):  # no test says what is wrong, only the task
+        return Schedule([new_function, rewrite])
     if missing_names(problem.start, [problem.path]):  # tests come before the code that they test
         return Schedule(
             [new_function, whole_file, mutate, body],
