@@ -2,6 +2,7 @@
 
 The replies are scripted. A task puts its own number into a file, on a branch of its own. After the
 last start every task must be solved once, and the repositories must be as before but for branches.
+With `--engine ray`, a cluster of two workers on this machine loses a task's process and a worker.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import psutil
+from ray_cluster import kill_worker, ray_cluster
 from rows import REPO, machine, write_row
 
 _CHILD_SHARE = 0.3
@@ -32,6 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--kills", type=int, default=25, help="kill -9 at most so often")
     parser.add_argument("--pause", type=float, default=12.0, help="longest time between two kills")
+    parser.add_argument("--engine", choices=["local", "ray"], default="local")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--out", type=Path, default=REPO / ".bench" / "batch.jsonl")
 
@@ -44,31 +47,48 @@ def run(options: argparse.Namespace) -> int:
         repositories = [make_repository(folder / f"r{n}") for n in range(options.repositories)]
         make_tasks(folder, repositories, options.tasks)
         begun = time.monotonic()
-        kills = children = starts = 0
-        while True:
-            starts += 1
-            process = start(folder, options.jobs)
-            if kills + children < options.kills:
-                with suppress(subprocess.TimeoutExpired):
-                    process.wait(chance.uniform(0.2, options.pause))
-                if chance.random() < _CHILD_SHARE and kill_child(process.pid, chance):
-                    children += 1
-                if process.poll() is None:
-                    with suppress(subprocess.TimeoutExpired):
-                        process.wait(chance.uniform(0.0, 1.0))
-                    kills += process.poll() is None
-                    process.kill()
-            if process.wait() >= 0:
-                break
+        run_engine = _run_here if options.engine == "local" else _run_on_ray
+        row = run_engine(folder, options, chance)
         seconds = time.monotonic() - begun
         faults = find_faults(folder, repositories, options.tasks)
-    row = {"tasks": options.tasks, "starts": starts, "killed": kills, "children_killed": children}
+    row = {"tasks": options.tasks, "engine": options.engine, **row}
     write_row(options.out, {**row, "seconds": round(seconds), "faults": faults, **machine()})
-    print(
-        f"{options.tasks} tasks, {starts} starts, {kills} kills of the batch, {children} of tasks"
-    )
+    print(", ".join(f"{key} {value}" for key, value in row.items()))
     print("\n".join(faults) or "every task was done exactly once")
     return 1 if faults else 0
+
+
+def _run_here(
+    folder: Path, options: argparse.Namespace, chance: random.Random
+) -> dict[str, object]:
+    """Start the batch again and again until it ends by itself, and kill it in between."""
+    kills = children = starts = 0
+    while True:
+        starts += 1
+        process = start(folder, options.jobs)
+        if kills + children < options.kills:
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(chance.uniform(0.2, options.pause))
+            if chance.random() < _CHILD_SHARE and kill_child(process.pid, chance):
+                children += 1
+            if process.poll() is None:
+                with suppress(subprocess.TimeoutExpired):
+                    process.wait(chance.uniform(0.0, 1.0))
+                kills += process.poll() is None
+                process.kill()
+        if process.wait() >= 0:
+            return {"starts": starts, "killed": kills, "children_killed": children}
+
+
+def _run_on_ray(
+    folder: Path, options: argparse.Namespace, chance: random.Random
+) -> dict[str, object]:
+    """Run the batch once on a cluster that loses a worker."""
+    with ray_cluster() as address:
+        process = start(folder, options.jobs, "--engine", "ray", "--ray-address", address)
+        killed = kill_worker(chance)
+        process.wait()
+    return {"killed": killed}
 
 
 def make_repository(path: Path) -> Path:
@@ -100,9 +120,10 @@ def make_tasks(folder: Path, repositories: Sequence[Path], count: int) -> None:
     (folder / "tasks.jsonl").write_text("\n".join(lines) + "\n")
 
 
-def start(folder: Path, jobs: int) -> subprocess.Popen[bytes]:
+def start(folder: Path, jobs: int, *engine: str) -> subprocess.Popen[bytes]:
     """Start or continue the batch."""
-    words = ["batch", str(folder / "tasks.jsonl"), "--yes", "--open-branches", "--jobs", str(jobs)]
+    tasks = str(folder / "tasks.jsonl")
+    words = ["batch", tasks, "--yes", "--open-branches", "--jobs", str(jobs), *engine]
     return subprocess.Popen(
         [sys.executable, "-m", "localagent", *words],
         stdout=subprocess.DEVNULL,
