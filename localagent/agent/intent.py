@@ -10,6 +10,8 @@ import re
 from keyword import iskeyword
 from typing import Literal
 
+from localagent.agent.new_definitions import DESCRIBES
+
 Kind = Literal["answer", "edit", "check", "nothing", "unclear"]
 
 _QUESTION = re.compile(
@@ -134,7 +136,7 @@ def new_names(step: str, text: str) -> list[str]:
 def new_function(step: str, text: str) -> str:
     """The name of the function that a plan's step adds to `text`, or ""."""
     match = _FUNCTION.search(step)
-    name = match["name"] if match else ""
+    name = match["name"] if match and match["name"].lower() not in DESCRIBES else ""
     return name if name in new_names(f"`{name}`", text) else ""
 
 

@@ -20,14 +20,15 @@ _NEW = re.compile(
 _OWNER = re.compile(
     r"\b(?:to|of|in|on|for)\s+(?:the\s+)?(?:class\s+)?`?(?P<owner>[A-Z]\w*)\b(?![./])"
 )
-# Words after "function", "method" or "class" that describe the new definition
-_DESCRIBES = frozenset(
+DESCRIBES = frozenset(
     (
         *("and", "as", "at", "by", "for", "from", "if", "in", "into", "is", "it", "of", "on", "or"),
         *("so", "such", "taking", "that", "to", "under", "when", "which", "with", "without"),
     )
 )
-# Words after them that name another thing: "a class attribute", "the function call"
+"""Words after "function", "method" or "class" that describe it, so they are no name."""
+
+# Words after those nouns that name another thing: "a class attribute", "the function call"
 _OTHER_THING = frozenset(
     ("argument", "attribute", "body", "call", "docstring", "parameter", "signature", "variable")
 )
@@ -64,7 +65,7 @@ def _definition(task: str, match: re.Match[str]) -> NewDefinition | None:
     elif not is_code:
         if plain in _OTHER_THING:
             return None
-        if not plain or plain in _DESCRIBES or plain.endswith("ing"):
+        if not plain or plain in DESCRIBES or plain.endswith("ing"):
             word = ""
         elif noun in ("helper", "utility"):  # "a helper text"
             return None

@@ -193,7 +193,9 @@ def test_a_new_function_of_a_plan_s_step(turn: Turn, problem: Problem) -> None:
     step = replace(
         turn,
         request=replace(
-            turn.request, prompt="In calc.py: add a function `double`.\n\nThis is step 1 of 2."
+            turn.request,
+            kind="step",
+            prompt="In calc.py: add a function `double`.\n\nThis is step 1 of 2.",
         ),
     )
     (draft,) = next(new_function(step, problem, Board(FAILING)))

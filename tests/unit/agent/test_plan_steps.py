@@ -44,6 +44,8 @@ def test_the_names_that_are_new(step: str, names: list[str]) -> None:
         ("add a function called mean_of.", "mean_of"),
         ("add a parameter to the function `total`", ""),
         ("add a class Mean", ""),
+        ("add a function taking works", ""),
+        ("add a helper function to report.py", ""),
     ],
 )
 def test_the_function_that_is_added(step: str, name: str) -> None:

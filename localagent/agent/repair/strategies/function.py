@@ -74,7 +74,8 @@ def new_function(turn: Turn, problem: Problem, board: Board) -> Iterator[Sequenc
 
 
 def _new_definitions(turn: Turn, problem: Problem) -> list[NewDefinition]:
-    if name := function_of_step(step_text(turn.prompt), problem.text):
+    """What a step or a task asks to add to the file, or what failing tests miss in it."""
+    if turn.request.is_step and (name := function_of_step(step_text(turn.prompt), problem.text)):
         return [NewDefinition(name)]
     missing = [each.name for each in missing_names(problem.start, [problem.path])]
     if missing and problem.start is not None:

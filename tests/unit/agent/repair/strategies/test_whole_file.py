@@ -130,13 +130,13 @@ def test_the_most_suspicious_function_is_rewritten_first(tmp_path: Path) -> None
 
 def test_a_step_s_new_function_is_added(tmp_path: Path) -> None:
     turn, problem, board = problem_in(tmp_path)
-    turn.request = replace(turn.request, prompt="In calc.py: add a function `half`")
+    turn.request = replace(turn.request, kind="step", prompt="In calc.py: add a function `half`")
     (draft,) = next(new_function(turn, problem, board))
     assert draft.request is not None
     assert draft.request.reply_start == "```python\ndef half("
     (text,) = draft.build("a):\n    return a / 2\n")
     assert text == CODE + "\n\ndef half(a):\n    return a / 2\n"
-    turn.request = replace(turn.request, prompt="In calc.py: add a function `twice`")
+    turn.request = replace(turn.request, kind="step", prompt="In calc.py: add a function `twice`")
     assert list(new_function(turn, problem, board)) == [], "it is there already"
 
 
