@@ -6,6 +6,9 @@ import math
 import re
 from collections import Counter
 from collections.abc import Callable, Collection, Sequence
+from typing import TypeVar
+
+_Piece = TypeVar("_Piece")
 
 _WORD = re.compile(r"[A-Za-z_]\w*")
 _PART = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
@@ -43,3 +46,12 @@ def share(group: Collection[str], query: Collection[str], weight: Callable[[str]
     """The share of the query's words that a group has, by weight."""
     total = sum(map(weight, query))
     return sum(weight(word) for word in query if word in group) / total if total else 0.0
+
+
+def by_share(
+    pieces: Sequence[_Piece], groups: Sequence[Collection[str]], query: Collection[str]
+) -> list[tuple[_Piece, Collection[str]]]:
+    """The pieces with their groups of words, first those with the largest share of the query."""
+    weight = rarity(groups)
+    pairs = zip(pieces, groups, strict=True)
+    return sorted(pairs, key=lambda pair: -share(pair[1], query, weight))

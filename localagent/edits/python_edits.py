@@ -93,12 +93,7 @@ def add_methods(text: str, owner: str, new_code: str) -> str:
     if not isinstance(place.node, ast.ClassDef):
         raise EditError(f"{owner} is no class")
     has, indent = _names(place.node.body), _indent(file.lines[place.node.body[-1].lineno - 1])
-    added: list[str] = []
-    for node in code.body:
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name not in has:
-            method = PythonDefinition(node, node.name, ())
-            unit = _unit(file.lines, file.body)
-            added += ["", *_reindented(code, method.start, method.end, indent, unit)]
+    added = _methods(code, code.body, has, indent, _unit(file.lines, file.body))
     if not added:
         raise EditError(f"the code has no new method of {owner}")
     lines = [*file.lines[: place.end], *added, *file.lines[place.end :]]
@@ -221,13 +216,17 @@ def _new_methods(
         return []
     has = _names(owner.body)
     siblings = new.parents[-1].body if new.parents else code.body
+    methods = [node for node in siblings if new.parents or _is_method(node)]
+    return _methods(code, methods, has, indent, unit)
+
+
+def _methods(
+    code: ParsedCode, nodes: Sequence[ast.stmt], has: set[str], indent: str, unit: str
+) -> list[str]:
+    """The functions among `nodes` whose names are not in `has`, indented as methods."""
     result: list[str] = []
-    for node in siblings:
-        if (
-            isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
-            and node.name not in has
-            and (new.parents or _is_method(node))
-        ):
+    for node in nodes:
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name not in has:
             method = PythonDefinition(node, node.name, ())
             result += ["", *_reindented(code, method.start, method.end, indent, unit)]
     return result

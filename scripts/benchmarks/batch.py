@@ -86,7 +86,7 @@ def _run_on_ray(
     """Run the batch once on a cluster that loses a worker."""
     with ray_cluster() as address:
         process = start(folder, options.jobs, "--engine", "ray", "--ray-address", address)
-        killed = kill_worker(chance)
+        killed = kill_worker(process, chance)
         process.wait()
     return {"killed": killed}
 

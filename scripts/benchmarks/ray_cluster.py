@@ -1,4 +1,4 @@
-"""A Ray cluster of two workers on this machine, one of which is killed; for `scripts/bench batch`.
+"""A Ray cluster of two workers on this machine, and the death of a worker.
 
 Each worker is a node of the cluster with one CPU, as another machine would be. The head has none.
 """
@@ -38,12 +38,14 @@ def ray_cluster() -> Iterator[str]:
         _ray("stop", "--force")
 
 
-def kill_worker(chance: random.Random) -> list[str]:
+def kill_worker(batch: subprocess.Popen[bytes], chance: random.Random) -> list[str]:
     """Kill a process that carries out a task, and the node of another one, with all its processes.
 
-    Waits until both workers carry out a task. Returns what was killed.
+    Waits until both workers carry out a task. Returns what was killed: nothing if the batch ended.
     """
     while len(tasks := _processes("ray::_run_remote")) < 2:
+        if batch.poll() is not None:
+            return []
         time.sleep(0.2)
     time.sleep(chance.uniform(0.0, 5.0))
     first, second = chance.sample(tasks, 2)

@@ -189,6 +189,12 @@ def scripted_turn(
     return Turn(services, TurnRequest(1, prompt, **(request or {})))
 
 
+def prompt_of(draft: Draft) -> str:
+    """The last message of a draft's prompt."""
+    assert draft.request is not None and isinstance(draft.request.prompt, tuple)
+    return draft.request.prompt[-1].content
+
+
 def run_events(events: Generator[Event, None, T]) -> tuple[list[Event], T]:
     """All events of a generator, and its value."""
     seen: list[Event] = []

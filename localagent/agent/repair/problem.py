@@ -12,7 +12,7 @@ from localagent.agent.checks.runner import CheckResult
 from localagent.agent.limits import SEARCH
 from localagent.agent.repair.suspects import suspicion
 from localagent.agent.turn import Turn
-from localagent.agent.word_overlap import rarity, share, words
+from localagent.agent.word_overlap import by_share, words
 from localagent.code.file_kinds import is_docs, is_test
 from localagent.code.languages import Language, fence_info, language_of
 from localagent.code.symbols import Symbol
@@ -226,9 +226,8 @@ def _by_words(
     lines = problem.text.splitlines()
     places = [describe(function)[1] for function in functions]
     known = [words("\n".join(lines[own.start - 1 : own.stop - 1])) for own in places]
-    query, weight = words(turn.prompt) - words(problem.path), rarity(known)
-    ranked = sorted(zip(functions, known, strict=True), key=lambda e: -share(e[1], query, weight))
-    return [function for function, _ in ranked]
+    query = words(turn.prompt) - words(problem.path)
+    return [function for function, _ in by_share(functions, known, query)]
 
 
 def failures(result: CheckResult | None, limit: int = SEARCH.failures) -> str:

@@ -13,7 +13,7 @@ from localagent.agent.repair.candidates import Board, Draft
 from localagent.agent.repair.problem import Problem, system_text
 from localagent.agent.repair.strategies.whole_file import code_of
 from localagent.agent.turn import Turn
-from localagent.agent.word_overlap import rarity, share, words
+from localagent.agent.word_overlap import by_share, words
 from localagent.context.excerpt import code_block
 from localagent.core.messages import Message
 from localagent.models.base import Request
@@ -27,10 +27,8 @@ def passage(turn: Turn, problem: Problem, _board: Board) -> Iterator[Sequence[Dr
     query = words(turn.prompt) - words(problem.path)
     found = [match for match in _PARAGRAPH.finditer(problem.text) if _FENCE not in match[0]]
     known = [words(match[0]) for match in found]
-    weight = rarity(known)
-    ranked = sorted(zip(found, known, strict=True), key=lambda e: -share(e[1], query, weight))
-    for match, have in ranked[: SEARCH.text_passages]:
-        if have & query:
+    for match, have in by_share(found, known, query)[: SEARCH.text_passages]:
+        if query.intersection(have):
             yield [Draft("passage", _request(turn, problem, match[0]), _replacing(problem, match))]
 
 

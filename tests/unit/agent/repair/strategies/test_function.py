@@ -14,7 +14,7 @@ from localagent.agent.repair.problem import Problem, open_file
 from localagent.agent.repair.strategies import schedule_for
 from localagent.agent.repair.strategies.function import new_function, rewrite
 from localagent.core.errors import EditError
-from tests.doubles.scripted_turn import scripted_turn
+from tests.doubles.scripted_turn import prompt_of, scripted_turn
 
 HEAD = '''import os
 
@@ -39,11 +39,6 @@ def drafts_of(folder: Path, task: str, strategy: Strategy) -> list[Draft]:
     turn = scripted_turn(folder, task)
     problem = Problem("util.py", open_file(turn, "util.py"), PASSES, "pytest", ())
     return [draft for drafts in strategy(turn, problem, Board(PASSES)) for draft in drafts]
-
-
-def prompt_of(draft: Draft) -> str:
-    assert draft.request is not None and isinstance(draft.request.prompt, tuple)
-    return draft.request.prompt[-1].content
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from localagent.agent.repair.problem import Problem, open_file
 from localagent.agent.repair.strategies import schedule_for
 from localagent.agent.repair.strategies.passage import passage
 from localagent.agent.repair.strategies.whole_file import whole_file
-from tests.doubles.scripted_turn import scripted_turn
+from tests.doubles.scripted_turn import prompt_of, scripted_turn
 
 README = """# Shop
 
@@ -33,11 +33,6 @@ def drafts_of(folder: Path, task: str) -> list[Draft]:
     turn = scripted_turn(folder, task)
     problem = Problem("README.md", open_file(turn, "README.md"), START, "pytest", ())
     return [draft for drafts in passage(turn, problem, Board(START)) for draft in drafts]
-
-
-def prompt_of(draft: Draft) -> str:
-    assert draft.request is not None and isinstance(draft.request.prompt, tuple)
-    return draft.request.prompt[-1].content
 
 
 def test_the_paragraph_with_the_words_of_the_task_is_written_again(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from localagent.agent.checks.runner import CheckResult, TestResult
 from localagent.agent.limits import SEARCH
-from localagent.agent.repair.candidates import Board, Candidate, Draft
+from localagent.agent.repair.candidates import Board, Candidate
 from localagent.agent.repair.problem import Problem, open_file
 from localagent.agent.repair.strategies import schedule_for
 from localagent.agent.repair.strategies.function import new_function, rewrite
@@ -26,7 +26,7 @@ from localagent.agent.repair.strategies.whole_file import (
 from localagent.agent.turn import Turn
 from localagent.core.changes import file_change
 from localagent.models.base import Usage
-from tests.doubles.scripted_turn import scripted_turn
+from tests.doubles.scripted_turn import prompt_of, scripted_turn
 
 CODE = 'def add(a, b):\n    """The sum."""\n    return a - b\n\n\ndef twice(a):\n    return a\n'
 FAILS = tuple(
@@ -45,12 +45,6 @@ def problem_in(folder: Path, **profile: object) -> tuple[Turn, Problem, Board]:
 
 def candidate(text: str) -> Candidate:
     return Candidate(1, "file", "calc.py", text, file_change("calc.py", b""), START)
-
-
-def last_message(draft: Draft) -> str:
-    assert draft.request is not None
-    assert isinstance(draft.request.prompt, tuple)
-    return draft.request.prompt[-1].content
 
 
 def test_a_new_file_keeps_the_old_docstrings(tmp_path: Path) -> None:
@@ -77,14 +71,14 @@ def test_the_file_is_asked_for_in_different_ways(tmp_path: Path) -> None:
     board.add(candidate(CODE))
     drafts = [draft for group in whole_file_again(turn, problem, board) for draft in group]
     assert len({repr(draft.request) for draft in drafts}) == len(drafts) == 5
-    assert "add(1, 0)" in last_message(drafts[0])
+    assert "add(1, 0)" in prompt_of(drafts[0])
 
 
 def test_each_round_begins_with_another_failing_case(tmp_path: Path) -> None:
     turn, problem, board = problem_in(tmp_path)
     board.add(candidate(CODE))
     rounds = list(islice(whole_file_cases(turn, problem, board), 3))
-    tails = [last_message(group[0]).rpartition("assert add")[0][-400:] for group in rounds]
+    tails = [prompt_of(group[0]).rpartition("assert add")[0][-400:] for group in rounds]
     assert len(set(tails)) == 3
     seeds = [draft.request.seed for group in rounds for draft in group if draft.request]
     assert len(set(seeds)) == len(seeds)
@@ -108,8 +102,8 @@ def test_a_file_by_each_idea(tmp_path: Path) -> None:
     assert question.build(" Use the plus operator\n2. Use the function sum\n3. Short\n") == []
     files = next(drafts)
     assert [draft.strategy for draft in files] == ["idea", "idea"]
-    assert "Use the plus operator" in last_message(files[0])
-    assert "Use the function sum" in last_message(files[1])
+    assert "Use the plus operator" in prompt_of(files[0])
+    assert "Use the function sum" in prompt_of(files[1])
 
 
 def test_ideas_are_items_of_a_list() -> None:
@@ -123,7 +117,7 @@ def test_the_most_suspicious_function_is_rewritten_first(tmp_path: Path) -> None
     problem = replace(problem, start=replace(START, tests=(ran,)))
     first = next(rewrite(turn, problem, board))
     assert len(first) == SEARCH.function_samples
-    assert "twice" in last_message(first[0]).splitlines()[-1]
+    assert "twice" in prompt_of(first[0]).splitlines()[-1]
     (text,) = first[0].build("def twice(a):\n    return 2 * a\n")
     assert text == CODE.replace("    return a\n", "    return 2 * a\n")
 
